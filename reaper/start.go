@@ -1,0 +1,116 @@
+package reaper
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// ErrClosed is returned by Start after Close.
+var ErrClosed = errors.New("cannot start a process: the reaper is closed")
+
+// Spec says what to start. Every process leads its own process group and gets
+// SIGKILL when brood dies.
+type Spec struct {
+	// Path is the file to execute, with a slash in it: nothing is looked up.
+	Path string
+	Args []string // argv, Args[0] included
+	Env  []string
+	Dir  string // "" is brood's own working directory
+	// Stdin, Stdout and Stderr are descriptors of brood. All others that are
+	// not close-on-exec, those brood was born with, pass through untouched.
+	Stdin, Stdout, Stderr int
+	// Foreground makes the new group the foreground of the terminal on Stdin.
+	Foreground bool
+
+	// Started is called on the starting thread with the new process, before
+	// any call of Exited. It delays other starts, but no exit of others.
+	Started func(p *Process, at time.Time)
+	// Exited is called once, from the goroutine of Run (or the starting thread
+	// if the process ended before Started had returned). It must not block
+	// for long.
+	Exited func(Exit)
+	// Stopped, if set, is called from the goroutine of Run when a job-control
+	// signal has stopped the process.
+	Stopped func()
+}
+
+type forkRequest struct {
+	spec  *Spec
+	reply chan<- error
+}
+
+// Start starts a process and returns when it is running or could not be: then
+// neither Started nor Exited is called. The error wraps the system's
+// errno: ENOENT, EACCES, ENOEXEC, EAGAIN from fork, and so on. Start blocks
+// for as long as the kernel takes to execute the file. It is safe for
+// concurrent use; starts happen one after another.
+func (r *Reaper) Start(spec Spec) error {
+	reply := make(chan error, 1)
+	select {
+	case r.forks <- forkRequest{&spec, reply}:
+		return <-reply
+	case <-r.closed:
+		return ErrClosed
+	}
+}
+
+// startOnOneThread never unlocks: its thread must outlive every child.
+func (r *Reaper) startOnOneThread() {
+	runtime.LockOSThread()
+	for {
+		select {
+		case f := <-r.forks:
+			f.reply <- r.start(f.spec)
+		case <-r.closed:
+			return
+		}
+	}
+}
+
+func (r *Reaper) start(spec *Spec) error {
+	r.mu.Lock()
+	r.inFlight++
+	r.mu.Unlock()
+
+	at := time.Now()
+	pid, err := syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
+		Dir:   spec.Dir,
+		Env:   spec.Env,
+		Files: []uintptr{uintptr(spec.Stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
+		Sys: &syscall.SysProcAttr{
+			Setpgid:    true,
+			Foreground: spec.Foreground,
+			Ctty:       spec.Stdin,
+			Pdeathsig:  syscall.SIGKILL,
+		},
+	})
+
+	r.mu.Lock()
+	r.inFlight--
+	var p *Process
+	if err == nil {
+		p = &Process{reaper: r, pid: pid, exited: spec.Exited, stopped: spec.Stopped}
+		r.children[pid] = p
+	}
+	r.mu.Unlock()
+	// A zombie may have been left alone because this start was under way.
+	r.kick()
+	if err != nil {
+		return fmt.Errorf("cannot start %q: %w", spec.Path, err)
+	}
+	if spec.Started != nil {
+		spec.Started(p, at)
+	}
+	p.announce()
+	return nil
+}
+
+func (r *Reaper) kick() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
