@@ -1,0 +1,189 @@
+package fanout
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/brood-init/brood/reaper"
+)
+
+// Event is something that happened, told in the order in which it happened.
+// Observers receive each one synchronously, before the engine's next decision.
+type Event interface{ event() }
+
+// Observer is told of every event by the engine's goroutine. It must neither
+// block nor call the engine: a fold works in memory, a sink puts the event
+// into a bounded queue of its own.
+type Observer func(at time.Time, e Event)
+
+// ExitReason says why a worker ended. It is one enumeration for logs, hooks,
+// metrics and status.
+type ExitReason string
+
+// The exit reasons.
+const (
+	ExitCompleted ExitReason = "completed" // code 0 without being asked to stop
+	ExitFailed    ExitReason = "failed"    // any other code
+	ExitSignaled  ExitReason = "signaled"  // by a signal that was not ours
+	ExitOOM       ExitReason = "oom"       // by the kernel's out-of-memory killer
+	ExitStopped   ExitReason = "stopped"   // asked to, in time
+	ExitKilled    ExitReason = "killed"    // asked to, needed SIGKILL
+	ExitUnready   ExitReason = "unready"   // not ready in time
+	ExitStuck     ExitReason = "stuck"     // stopped answering
+)
+
+// The events.
+type (
+	// PhaseEntered tells that brood as a whole goes from one phase to the next.
+	PhaseEntered struct{ Phase Phase }
+
+	// SlotEntered tells that a slot's state has changed; From is empty for a
+	// slot that was just opened.
+	SlotEntered struct {
+		Slot     int
+		From, To SlotState
+	}
+	// WorkerStarted tells that a slot has a new process.
+	WorkerStarted struct {
+		Slot, Incarnation, PID int
+		Leader                 bool
+	}
+	// WorkerReady tells that a worker counts as ready.
+	WorkerReady struct {
+		Slot, Incarnation, PID int
+		After                  time.Duration
+	}
+	// WorkerExited tells how a worker ended, with its last figures.
+	WorkerExited struct {
+		Slot, Incarnation int
+		reaper.Exit
+		Reason ExitReason
+		Uptime time.Duration
+		// StopTook is the time from the stop signal to the end; 0 without one.
+		StopTook time.Duration
+	}
+	// WorkerStartFailed tells that a worker could not be started.
+	WorkerStartFailed struct {
+		Slot int
+		Code int // 126, 127, or 0 for trouble that may pass
+		Err  error
+	}
+	// BackingOff tells that a slot waits before its next start.
+	BackingOff struct {
+		Slot     int
+		Delay    time.Duration
+		Failures int // within the crash budget's window
+		Failed   bool
+	}
+	// SlotDone tells that the work of a slot is completed.
+	SlotDone struct {
+		Slot   int
+		Others int // workers that still run
+	}
+	// SlotTaken tells that a slot's number belongs to somebody else.
+	SlotTaken struct{ Slot, PID int }
+	// LeftoversFound tells that an ended worker has left processes behind.
+	LeftoversFound struct {
+		Slot, PID int
+		Signal    syscall.Signal // what they get; 0 when they are kept
+	}
+
+	// SignalReceived tells what brood does with a signal.
+	SignalReceived struct {
+		Signal syscall.Signal
+		Action ActionKind
+	}
+	// SignalForwarded tells how many workers took a signal.
+	SignalForwarded struct {
+		Signal  syscall.Signal
+		Workers int
+	}
+	// StopBegan tells that brood stops everybody, and why.
+	StopBegan struct {
+		Reason   EndReason
+		Signal   syscall.Signal // what workers get
+		Schedule Schedule
+	}
+	// StopHastened tells that a further signal has ended the current phase.
+	StopHastened struct{ Phase Phase }
+	// StillRunning names a process that is slow to stop.
+	StillRunning struct{ ProcessInfo }
+	// GraceOver tells that what is left gets SIGKILL.
+	GraceOver struct{ Workers, Registered int }
+	// StragglersSignalled tells of descendants that outlived the workers.
+	StragglersSignalled struct {
+		Signal syscall.Signal
+		Left   []Straggler
+	}
+	// Abandoned tells of what could not be ended within the budget.
+	Abandoned struct{ What string }
+
+	// RegisteredFound tells of a process that registered itself.
+	RegisteredFound struct{ RegisteredProcess }
+	// RegisteredSignalled tells that one has been told to end.
+	RegisteredSignalled struct {
+		RegisteredProcess
+		Signal syscall.Signal
+	}
+	// RegisteredEnded tells that one is gone.
+	RegisteredEnded struct{ RegisteredProcess }
+	// PIDFileRefused tells of a file that is not acted on.
+	PIDFileRefused struct{ Err error }
+
+	// HookStarted tells that a hook runs.
+	HookStarted struct {
+		Hook Kind
+		Slot int
+		PID  int
+	}
+	// HookFinished tells how a hook ended.
+	HookFinished struct {
+		Hook     Kind
+		Slot     int
+		Code     int // as a shell shows it; 126 and 127 when it did not start
+		TimedOut bool
+		Duration time.Duration
+		Err      error // why it did not start
+	}
+	// HookDropped tells that too many exit hooks were waiting.
+	HookDropped struct{ Slot int }
+
+	// OrphansAdopted tells that orphans were reaped.
+	OrphansAdopted struct{ reaper.Orphans }
+	// Exiting is the last event.
+	Exiting struct{ Outcome }
+	// Panicked tells that the engine has found a mistake in itself.
+	Panicked struct {
+		Value any
+		Stack []byte
+	}
+)
+
+func (PhaseEntered) event()        {}
+func (WorkerStarted) event()       {}
+func (WorkerReady) event()         {}
+func (WorkerExited) event()        {}
+func (WorkerStartFailed) event()   {}
+func (BackingOff) event()          {}
+func (SlotDone) event()            {}
+func (SlotEntered) event()         {}
+func (SlotTaken) event()           {}
+func (LeftoversFound) event()      {}
+func (SignalReceived) event()      {}
+func (SignalForwarded) event()     {}
+func (StopBegan) event()           {}
+func (StopHastened) event()        {}
+func (StillRunning) event()        {}
+func (GraceOver) event()           {}
+func (StragglersSignalled) event() {}
+func (Abandoned) event()           {}
+func (RegisteredFound) event()     {}
+func (RegisteredSignalled) event() {}
+func (RegisteredEnded) event()     {}
+func (PIDFileRefused) event()      {}
+func (HookStarted) event()         {}
+func (HookFinished) event()        {}
+func (HookDropped) event()         {}
+func (OrphansAdopted) event()      {}
+func (Exiting) event()             {}
+func (Panicked) event()            {}

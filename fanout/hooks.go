@@ -1,0 +1,136 @@
+package fanout
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/brood-init/brood/internal/signame"
+)
+
+// hookRun is one run of the prepare or the finish hook.
+type hookRun struct {
+	asked  bool // its start was asked for
+	pid    int
+	began  time.Time
+	result *hookResult // nil until it has ended
+}
+
+func (h *hookRun) running() bool { return h.asked && h.result == nil }
+
+var (
+	prepareRef = Ref{Kind: KindPrepare}
+	finishRef  = Ref{Kind: KindFinish}
+)
+
+func (e *Engine) startPrepare() {
+	e.enter(PhasePreparing)
+	e.prepare = hookRun{asked: true, began: time.Now()}
+	e.system.Start(Launch{Ref: prepareRef, Args: e.plan.Prepare.Args, Env: e.hookEnvironment()})
+	if t := e.plan.Prepare.Timeout; t > 0 {
+		e.timers.after(t, e.prepareElapsed)
+	}
+}
+
+func (e *Engine) hookStarted(h *hookRun, in Started) {
+	h.pid = in.PID
+	e.emit(HookStarted{Hook: in.Kind, PID: in.PID})
+	if h == &e.prepare && e.stopping() {
+		e.askPrepareToEnd()
+	}
+}
+
+func (e *Engine) prepareElapsed() {
+	if e.phase != PhasePreparing || !e.prepare.running() {
+		return
+	}
+	e.beginStop(stopCause{decided: &Outcome{Code: CodeTimeout, Reason: EndFailed, Hook: KindPrepare}})
+}
+
+// prepareEnded starts the workers, or ends brood with the hook's code.
+func (e *Engine) prepareEnded(f HookFinished) {
+	f.Hook, f.Duration = KindPrepare, time.Since(e.prepare.began)
+	f.TimedOut = e.stop.decided != nil && e.stop.decided.Code == CodeTimeout
+	e.prepare.result = &hookResult{f.Code, f.TimedOut}
+	e.emit(f)
+	switch {
+	case e.stopping():
+	case f.Code == 0:
+		e.startWorkers()
+	default:
+		e.beginStop(stopCause{decided: &Outcome{Code: f.Code, Reason: EndFailed, Hook: KindPrepare}})
+	}
+}
+
+func (e *Engine) askPrepareToEnd() {
+	if e.prepare.running() {
+		e.system.Signal([]Ref{prepareRef}, syscall.SIGTERM, true)
+	}
+}
+
+func (e *Engine) killPrepare() {
+	if e.prepare.running() {
+		e.system.Signal([]Ref{prepareRef}, syscall.SIGKILL, true)
+	}
+}
+
+// finishWanted reports whether the finish hook has to run: after a prepare
+// hook that was started, or, without one, after the first attempt to start a
+// worker.
+func (e *Engine) finishWanted() bool {
+	begun := e.prepare.asked || e.slots.lowest() != nil
+	return e.plan.Finish.Defined() && begun && !e.finish.asked
+}
+
+func (e *Engine) launchFinish(so Outcome) {
+	e.finish = hookRun{asked: true, began: time.Now()}
+	e.system.Start(Launch{
+		Ref:  finishRef,
+		Args: e.plan.Finish.Args,
+		Env: e.hookEnvironment(
+			EnvExitCode+"="+strconv.Itoa(so.Code),
+			EnvReason+"="+string(so.Reason),
+			EnvUptime+"="+seconds(time.Since(e.began)),
+		),
+	})
+}
+
+func (e *Engine) finishEnded(f HookFinished) {
+	if e.finish.result != nil {
+		return // it had run out of time
+	}
+	f.Hook, f.Duration = KindFinish, time.Since(e.finish.began)
+	e.finish.result = &hookResult{f.Code, f.TimedOut}
+	e.emit(f)
+	if e.phase == PhaseFinishing {
+		e.leave()
+	}
+}
+
+func (e *Engine) finishElapsed() {
+	if e.phase != PhaseFinishing || e.finish.result != nil {
+		return
+	}
+	e.system.Signal([]Ref{finishRef}, syscall.SIGKILL, true)
+	e.finishEnded(HookFinished{Code: CodeTimeout, TimedOut: true})
+}
+
+// hookStartCode is the code of a hook that did not start, as a shell shows it.
+func hookStartCode(code int) int {
+	if code == 0 {
+		return CodeNotExecutable
+	}
+	return code
+}
+
+// seconds prints a duration for a shell to calculate with.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+
+// signalName is what exit hooks get to see; empty for no signal.
+func signalName(s syscall.Signal) string {
+	if s == 0 {
+		return ""
+	}
+	return signame.Name(s)
+}

@@ -1,0 +1,199 @@
+package fanout
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/brood-init/brood/reaper"
+)
+
+// move is one thing that happens to a brood from outside.
+type move struct {
+	Do   string
+	Slot int
+	Code int
+	Wait time.Duration
+}
+
+func moves() *rapid.Generator[[]move] {
+	one := rapid.Custom(func(t *rapid.T) move {
+		return move{
+			Do: rapid.SampledFrom([]string{
+				"wait", "wait", "wait", "exit", "exit", "crash", "forward", "stop", "register", "unregister", "leave behind",
+			}).Draw(t, "do"),
+			Slot: rapid.IntRange(1, 4).Draw(t, "slot"),
+			Code: rapid.SampledFrom([]int{0, 0, 1, 3, 143}).Draw(t, "code"),
+			Wait: time.Duration(rapid.IntRange(0, 3000).Draw(t, "wait")) * time.Millisecond,
+		}
+	})
+	return rapid.SliceOfN(one, 0, 40)
+}
+
+func plans() *rapid.Generator[Plan] {
+	return rapid.Custom(func(t *rapid.T) Plan {
+		p := basePlan(rapid.IntRange(0, 4).Draw(t, "count"))
+		p.Restart = rapid.SampledFrom([]RestartPolicy{RestartOnFailure, RestartAlways, RestartNever}).Draw(t, "restart")
+		p.FailFast = rapid.Bool().Draw(t, "fail fast")
+		p.Leftovers = rapid.SampledFrom([]LeftoverPolicy{LeftoversKill, LeftoversKeep}).Draw(t, "leftovers")
+		p.MaxRestarts.Failures = rapid.IntRange(0, 4).Draw(t, "max restarts")
+		p.Backoff = Backoff{10 * time.Millisecond, time.Duration(rapid.IntRange(1, 5000).Draw(t, "backoff")) * time.Millisecond}
+		budget := time.Duration(rapid.IntRange(200, 9000).Draw(t, "budget")) * time.Millisecond
+		drain := time.Duration(rapid.IntRange(0, 2000).Draw(t, "drain")) * time.Millisecond
+		p.Stop = NewSchedule(budget, drain, 0)
+		if rapid.Bool().Draw(t, "finish") {
+			p = withFinish(p)
+		}
+		if rapid.Bool().Draw(t, "prepare") {
+			withPrepare(&p)
+		}
+		if rapid.Bool().Draw(t, "exit hook") {
+			p.OnWorkerExit = Hook{Args: []string{"told"}}
+		}
+		return p
+	})
+}
+
+// Whatever happens in whatever order: no worker is lost, none is doubled, one
+// leads at most, nobody is told twice, the finish hook runs once, and brood
+// leaves within its budget.
+func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		plan := plans().Draw(rt, "plan")
+		todo := moves().Draw(rt, "moves")
+		obeys := rapid.Bool().Draw(rt, "workers obey")
+		var broken []string
+		violation := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
+
+		w, _, _ := play(t, plan, func(w *world) {
+			w.stubborn = !obeys
+			if !obeys {
+				w.onSignal = ignoreAllBut(w, 0)
+			}
+			w.onStart = func(l Launch) Input { return w.checkStart(l, plan, violation) }
+		}, func(w *world) {
+			for _, m := range todo {
+				w.make(m)
+			}
+			w.send(syscall.SIGTERM)
+			w.after(plan.Stop.Budget)
+			if n := len(got[Exiting](w)); n != 1 {
+				violation("%d last events at the end of the budget", n)
+			}
+		})
+		w.checkEnd(plan, violation)
+		if len(broken) > 0 {
+			rt.Fatalf("%v\nmoves: %+v", broken, todo)
+		}
+	})
+}
+
+// make lets one thing happen, if it can.
+func (w *world) make(m move) {
+	var ref Ref
+	for r := range w.alive {
+		if r.Kind == KindWorker && r.Slot == m.Slot {
+			ref = r
+		}
+	}
+	for r := range w.alive { // hooks end when nothing else is asked for
+		if r.Kind != KindWorker && m.Do == "exit" && ref == (Ref{}) {
+			ref = r
+		}
+	}
+	switch m.Do {
+	case "exit":
+		if ref != (Ref{}) {
+			w.exit(ref, reaper.Status{Code: m.Code})
+		}
+	case "crash":
+		if ref != (Ref{}) {
+			w.exit(ref, reaper.Status{Signal: syscall.SIGSEGV})
+		}
+	case "leave behind":
+		if ref != (Ref{}) && ref.Kind == KindWorker {
+			w.leftovers[ref] = true
+		}
+	case "forward":
+		w.in <- SignalArrived{syscall.SIGHUP}
+	case "stop":
+		w.in <- SignalArrived{syscall.SIGTERM}
+	case "register":
+		w.registered = append(w.registered, RegisteredProcess{Index: 10 + len(w.registered), PID: 5000 + m.Slot})
+	case "unregister":
+		w.unregister(5000 + m.Slot)
+	}
+	w.after(m.Wait)
+}
+
+func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) Input {
+	leads := func(env []string) bool { return slices.Contains(env, "BROOD_LEADER=1") }
+	workers := 0
+	for ref := range w.alive {
+		if ref.Kind != KindWorker || l.Kind != KindWorker {
+			continue
+		}
+		workers++
+		if ref.Slot == l.Slot {
+			violation("slot %d is started while %v runs", l.Slot, ref)
+		}
+		for _, other := range w.launches {
+			if other.Ref == ref && leads(other.Env) && leads(l.Env) {
+				violation("%v is to lead while %v does", l.Ref, ref)
+			}
+		}
+	}
+	if l.Kind == KindWorker && workers >= plan.Count {
+		violation("%v is started while %d of %d run", l.Ref, workers, plan.Count)
+	}
+	for ref := range w.leftovers {
+		if w.alive[ref] == 0 && ref.Slot == l.Slot && l.Kind == KindWorker && leads(l.Env) {
+			violation("%v is to lead while something is left of %v", l.Ref, ref)
+		}
+	}
+	return nil
+}
+
+func (w *world) checkEnd(plan Plan, violation func(string, ...any)) {
+	started, exited := map[Ref]int{}, map[Ref]int{}
+	for _, ev := range w.events {
+		switch ev := ev.(type) {
+		case WorkerStarted:
+			started[Ref{KindWorker, ev.Slot, ev.Incarnation}]++
+		case WorkerExited:
+			exited[Ref{KindWorker, ev.Slot, ev.Incarnation}]++
+		case Panicked:
+			violation("the engine panicked: %v\n%s", ev.Value, ev.Stack)
+		}
+	}
+	for ref, n := range started {
+		if n != 1 || exited[ref] != 1 {
+			violation("%v has started %d times and ended %d times", ref, n, exited[ref])
+		}
+	}
+	told := map[Ref]int{}
+	for _, s := range w.signals {
+		if s.Kind == KindWorker && s.sig == syscall.SIGTERM && !s.group {
+			told[s.Ref]++
+		}
+	}
+	for ref, n := range told {
+		if n > 1 {
+			violation("%v was told to stop %d times", ref, n)
+		}
+	}
+	wanted := 0
+	if plan.Finish.Defined() && (plan.Prepare.Defined() || plan.Count > 0) {
+		wanted = 1
+	}
+	if n := w.started(KindFinish); n != wanted {
+		violation("the finish hook was started %d times, want %d", n, wanted)
+	}
+	for ref := range w.alive {
+		violation("%v has outlived brood", ref)
+	}
+}

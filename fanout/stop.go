@@ -1,0 +1,336 @@
+package fanout
+
+import (
+	"syscall"
+	"time"
+)
+
+// This file is the stop, from the request to the last line, in the order in
+// which it happens. Every step has a latest end on the clock (deadlines), and
+// what it does not use goes to the next one.
+
+// stopCause is why everybody is stopped.
+type stopCause struct {
+	signal  syscall.Signal // the stop signal that arrived, 0 for none
+	decided *Outcome       // the outcome, when the cause fixes it
+}
+
+// stopState is what is known about the stop under way.
+type stopState struct {
+	deadlines
+	signal    syscall.Signal // what workers get
+	requested bool           // brood was asked to stop, and that is why it does
+	signalled time.Time      // when the last stop signal arrived
+	decided   *Outcome
+	exits     []countedExit // workers that ended during the stop
+
+	registeredKilled bool
+	sweepSignal      syscall.Signal
+	passes           int // sweep passes under way
+	emptyPasses      int // since the last one that found somebody
+	left             []Straggler
+}
+
+// How often what cannot announce its end is looked at during a stop.
+const (
+	sweepPoll      = 20 * time.Millisecond
+	registeredPoll = 25 * time.Millisecond
+)
+
+// beginStop is step 1: nothing is restarted any more, readiness is off. Workers
+// go on serving for the drain delay, so that whoever routes to them can stop.
+func (e *Engine) beginStop(cause stopCause) {
+	if e.stopping() {
+		return
+	}
+	now := time.Now()
+	preparing := e.phase == PhasePreparing
+	e.stop.deadlines = e.plan.Stop.from(now)
+	e.stop.requested = cause.decided == nil
+	e.stop.decided = cause.decided
+	e.stop.signal = e.workerStopSignal(cause.signal)
+	e.emit(StopBegan{e.stopReason(), e.stop.signal, e.plan.Stop})
+	e.system.DiscardStarts()
+	e.timers.at(e.stop.grace, e.graceElapsed)
+	if preparing || e.plan.Stop.Drain == 0 || len(e.slots.running()) == 0 {
+		e.terminate()
+		return
+	}
+	e.enter(PhaseDraining)
+	e.timers.at(e.stop.drain, e.drainElapsed)
+}
+
+func (e *Engine) workerStopSignal(arrived syscall.Signal) syscall.Signal {
+	switch {
+	case e.plan.StopSignal != 0:
+		return e.plan.StopSignal
+	case arrived != 0:
+		return arrived
+	}
+	return syscall.SIGTERM
+}
+
+func (e *Engine) stopReason() EndReason {
+	if e.stop.decided != nil {
+		return e.stop.decided.Reason
+	}
+	return EndRequested
+}
+
+func (e *Engine) drainElapsed() {
+	if e.phase == PhaseDraining {
+		e.terminate()
+	}
+}
+
+// terminate is step 2: the stop signal to every worker and SIGTERM to every
+// registered process, at once.
+func (e *Engine) terminate() {
+	e.enter(PhaseTerminating)
+	running := e.slots.running()
+	e.system.Signal(refs(running), e.stop.signal, e.plan.Group)
+	e.system.Wake(refs(running))
+	for _, s := range running {
+		s.worker.sent, s.worker.sentAt = e.stop.signal, time.Now()
+		e.become(s, SlotStopping)
+	}
+	e.askPrepareToEnd()
+	e.lookAtRegistered(syscall.SIGTERM)
+	e.pollRegistered(PhaseTerminating, registeredPoll, syscall.SIGTERM)
+	half := time.Now().Add(time.Until(e.stop.grace) / 2)
+	e.timers.at(half, e.halfGraceElapsed)
+}
+
+// stopLateStart is for a worker whose start was under way when the stop began.
+func (e *Engine) stopLateStart(s *slot) {
+	switch e.phase {
+	case PhaseDraining:
+	case PhaseTerminating:
+		s.worker.sent, s.worker.sentAt = e.stop.signal, time.Now()
+		e.become(s, SlotStopping)
+		e.system.Signal([]Ref{s.worker.ref}, e.stop.signal, e.plan.Group)
+	default:
+		e.killWorkers([]*slot{s})
+	}
+}
+
+// sweepIfAllEnded is step 3: the wait for workers, the prepare hook and
+// registered processes.
+func (e *Engine) sweepIfAllEnded() {
+	for s := range e.slots.all() {
+		if s.worker != nil {
+			return
+		}
+	}
+	if e.prepare.running() {
+		return
+	}
+	if e.phase == PhaseDraining {
+		e.terminate() // nobody is left who could serve
+		return
+	}
+	if e.looks == 0 && len(e.registered) == 0 {
+		e.sweep()
+	}
+}
+
+// halfGraceElapsed says who is slow while there is time to find out why.
+func (e *Engine) halfGraceElapsed() {
+	if e.phase != PhaseTerminating {
+		return
+	}
+	if slow := e.slots.running(); len(slow) > 0 {
+		e.system.Wake(refs(slow))
+		e.system.Inspect(refs(slow))
+	}
+}
+
+func (e *Engine) inspected(in Inspected) {
+	for _, p := range in.Processes {
+		if _, w := e.incarnation(p.Ref); w != nil {
+			e.emit(StillRunning{p})
+		}
+	}
+}
+
+func (e *Engine) graceElapsed() {
+	if e.phase == PhaseDraining || e.phase == PhaseTerminating {
+		e.killRemaining()
+	}
+}
+
+// killRemaining is step 4: the grace is over, SIGKILL to what remains.
+func (e *Engine) killRemaining() {
+	remaining := e.slots.running()
+	e.emit(GraceOver{len(remaining), len(e.registered)})
+	e.killWorkers(remaining)
+	e.killPrepare()
+	if len(e.registered) > 0 {
+		e.lookAtRegistered(syscall.SIGKILL)
+	}
+	e.sweep()
+}
+
+func (e *Engine) killWorkers(slots []*slot) {
+	e.system.Signal(refs(slots), syscall.SIGKILL, true)
+	for _, s := range slots {
+		s.worker.killed = true
+		if s.state != SlotStopping {
+			e.become(s, SlotStopping)
+		}
+	}
+}
+
+// sweep is step 5: what the workers have left behind gets SIGTERM, the sweep's
+// share of the budget, and SIGKILL.
+func (e *Engine) sweep() {
+	e.enter(PhaseSweeping)
+	e.stop.sweepSignal = syscall.SIGTERM
+	share := time.Until(e.stop.sweep)
+	// A killed process needs a moment to be gone before the finish hook.
+	e.timers.at(e.stop.sweep.Add(-min(100*time.Millisecond, share/4)), e.killStragglers)
+	e.timers.at(e.stop.sweep, e.sweepElapsed)
+	e.pollRegistered(PhaseSweeping, registeredPoll, syscall.SIGKILL)
+	e.sweepPass()
+}
+
+func (e *Engine) sweepPass() {
+	if e.phase != PhaseSweeping || !e.system.Descendants() {
+		return
+	}
+	e.stop.passes++
+	e.system.Sweep(e.stop.sweepSignal)
+}
+
+func (e *Engine) swept(in Swept) {
+	if e.phase == PhaseLeaving {
+		e.system.Cleanup()
+		return
+	}
+	e.stop.passes--
+	e.stop.left = in.Left
+	if in.Signalled > 0 {
+		e.emit(StragglersSignalled{e.stop.sweepSignal, in.Left})
+	}
+	e.stop.emptyPasses++
+	if len(in.Left) > 0 {
+		e.stop.emptyPasses = 0
+	}
+	if e.phase == PhaseSweeping && e.stop.passes == 0 {
+		e.timers.after(sweepPoll, e.sweepPass)
+	}
+}
+
+func (e *Engine) killStragglers() {
+	if e.phase != PhaseSweeping || e.stop.sweepSignal == syscall.SIGKILL {
+		return
+	}
+	e.stop.sweepSignal = syscall.SIGKILL
+	e.killExitHooks()
+	e.sweepPass()
+}
+
+// finishIfSwept ends the sweep as soon as nobody is left. One empty pass is not
+// enough: a process that forks while /proc is read can be missed.
+func (e *Engine) finishIfSwept() {
+	for s := range e.slots.all() {
+		if s.worker != nil {
+			return
+		}
+	}
+	switch {
+	case e.prepare.running(), e.exitHooks.busy(), e.looks > 0, len(e.registered) > 0:
+		return
+	case !e.system.Descendants(), e.stop.passes == 0 && e.stop.emptyPasses > 1:
+		e.startFinish()
+	}
+}
+
+func (e *Engine) sweepElapsed() {
+	if e.phase != PhaseSweeping {
+		return
+	}
+	for s := range e.slots.all() {
+		if s.worker != nil {
+			e.emit(Abandoned{What: "a worker that SIGKILL does not end"})
+		}
+	}
+	for range e.stop.left {
+		e.emit(Abandoned{What: "a straggler that SIGKILL does not end"})
+	}
+	e.startFinish()
+}
+
+// startFinish is step 6: the finish hook, if anything was ever begun. It may
+// use everything that is left of the budget.
+func (e *Engine) startFinish() {
+	e.enter(PhaseFinishing)
+	if !e.finishWanted() {
+		e.leave()
+		return
+	}
+	e.launchFinish(e.ending().outcome())
+	e.timers.at(e.stop.finish, e.finishElapsed)
+}
+
+// leave is step 7: brood's files go, and then brood.
+func (e *Engine) leave() {
+	e.enter(PhaseLeaving)
+	e.outcome = e.ending().outcome()
+	e.timers.at(time.Now().Add(exitReserve), e.cleanedUp)
+	if e.system.Descendants() {
+		// The finish hook's own leftovers: without a PID 1 above that ends them
+		// they would outlive brood.
+		e.system.Sweep(syscall.SIGKILL)
+		return
+	}
+	e.system.Cleanup()
+}
+
+func (e *Engine) cleanedUp() {
+	if e.phase == PhaseLeaving {
+		e.enter(PhaseDone)
+	}
+}
+
+// endIfNobodyIsLeft is the way out without a stop request: every worker has
+// completed, and nobody is registered any more.
+func (e *Engine) endIfNobodyIsLeft() {
+	if e.slots.lowest() == nil {
+		return // no worker is wanted: brood stays up and can be told otherwise
+	}
+	for s := range e.slots.all() {
+		if !s.finished {
+			return
+		}
+	}
+	if !e.naturalEnd {
+		e.naturalEnd = true
+		e.lookAtRegistered(0)
+		e.pollRegistered(PhaseRunning, 8*registeredPoll, 0)
+	}
+	if e.looks == 0 && len(e.registered) == 0 {
+		e.stop.deadlines = e.plan.Stop.afterNaturalEnd(time.Now())
+		e.sweep()
+	}
+}
+
+// ending gathers what decides the exit code.
+func (e *Engine) ending() ending {
+	x := ending{
+		decided:          e.stop.decided,
+		requested:        e.stop.requested,
+		exits:            e.stop.exits,
+		registeredKilled: e.stop.registeredKilled,
+		finish:           e.finish.result,
+		codes:            e.plan.ExitCodes,
+	}
+	if !e.stop.requested && e.stop.decided == nil {
+		for s := range e.slots.all() {
+			if s.last != nil {
+				x.exits = append(x.exits, *s.last)
+			}
+		}
+	}
+	return x
+}
