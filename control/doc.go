@@ -1,0 +1,62 @@
+// Package control is brood's own socket: HTTP and JSON over a unix socket that
+// only its user and root may use, never over TCP. It answers
+//
+//	GET /v1/status   the brood and its slots (Status)
+//	GET /v1/events   what happens from now on, one JSON object per line
+//	GET /readyz      200 when the brood should get requests, else 503 and why
+//	GET /livez       200 when the engine answers within a second
+//
+// Serving never holds the engine up: the status is made from its last snapshot,
+// and a watcher of events that reads too slowly loses some, which it is told.
+package control
+
+import "time"
+
+// Status is the brood at one instant. It is the stable contract of
+// "brood status -o json": fields are added, never renamed.
+type Status struct {
+	Version       int          `json:"version"` // 1
+	PID           int          `json:"pid"`
+	Phase         string       `json:"phase"`
+	Began         time.Time    `json:"began"`
+	UptimeSeconds float64      `json:"uptime_seconds"`
+	Wanted        int          `json:"wanted"`
+	Ready         int          `json:"ready"`
+	Serves        bool         `json:"serves"`
+	Reason        string       `json:"reason,omitempty"` // why it does not serve
+	StopBy        *time.Time   `json:"stop_by,omitempty"`
+	Slots         []Slot       `json:"slots"`
+	Registered    []Registered `json:"registered"`
+}
+
+// Slot is a worker's place.
+type Slot struct {
+	Slot          int        `json:"slot"`
+	PID           int        `json:"pid,omitempty"`
+	State         string     `json:"state"`
+	Ready         bool       `json:"ready"`
+	Leader        bool       `json:"leader"`
+	Incarnation   int        `json:"incarnation"`
+	Restarts      int        `json:"restarts"`
+	Started       *time.Time `json:"started,omitempty"`
+	UptimeSeconds float64    `json:"uptime_seconds"`
+	CPUSeconds    float64    `json:"cpu_seconds"` // of the process that runs
+	RSSBytes      int64      `json:"rss_bytes"`
+	LastExit      *LastExit  `json:"last_exit,omitempty"`
+}
+
+// LastExit is how a slot's last process ended.
+type LastExit struct {
+	At     time.Time `json:"at"`
+	PID    int       `json:"pid"`
+	Code   int       `json:"code"` // 128 plus the signal's number for a signal
+	Signal string    `json:"signal,omitempty"`
+	Reason string    `json:"reason"`
+}
+
+// Registered is a process that put its PID into a file of the pattern.
+type Registered struct {
+	Index int    `json:"index"`
+	PID   int    `json:"pid"`
+	Comm  string `json:"comm"`
+}

@@ -1,0 +1,49 @@
+package control
+
+import (
+	"os"
+	"time"
+
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/proc"
+)
+
+// statusOf describes a snapshot, with what /proc says of the processes now.
+func statusOf(s *fanout.Snapshot, serves error, fs proc.FS, now time.Time) Status {
+	out := Status{
+		Version: 1, PID: os.Getpid(), Phase: string(s.Phase), Began: s.Began,
+		UptimeSeconds: now.Sub(s.Began).Seconds(), Wanted: s.Wanted, Ready: s.Ready,
+		Serves: serves == nil, Slots: make([]Slot, 0, len(s.Slots)), Registered: make([]Registered, 0, len(s.Registered)),
+	}
+	if serves != nil {
+		out.Reason = serves.Error()
+	}
+	if !s.StopBy.IsZero() {
+		out.StopBy = &s.StopBy
+	}
+	for _, v := range s.Slots {
+		out.Slots = append(out.Slots, slotOf(v, fs, now))
+	}
+	for _, p := range s.Registered {
+		out.Registered = append(out.Registered, Registered{p.Index, p.PID, p.Comm})
+	}
+	return out
+}
+
+func slotOf(v *fanout.SlotView, fs proc.FS, now time.Time) Slot {
+	s := Slot{
+		Slot: v.Slot, PID: v.PID, State: string(v.State), Ready: v.State == fanout.SlotReady,
+		Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
+	}
+	if v.PID != 0 {
+		s.Started, s.UptimeSeconds = &v.Started, now.Sub(v.Started).Seconds()
+		if st, err := fs.Stat(v.PID); err == nil {
+			s.CPUSeconds = float64(st.UserTicks+st.SystemTicks) / proc.TicksPerSecond
+			s.RSSBytes = st.ResidentPages * int64(os.Getpagesize())
+		}
+	}
+	if l := v.Last; l != nil {
+		s.LastExit = &LastExit{l.At, l.PID, l.Code, l.Signal, string(l.Reason)}
+	}
+	return s
+}
