@@ -1,0 +1,110 @@
+package entrypoint
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/cgroup"
+)
+
+const (
+	// readyAfter is how long a worker must stay alive to count as ready.
+	readyAfter = time.Second
+	// workerExitTimeout bounds each run of the hook for ended workers.
+	workerExitTimeout = 5 * time.Second
+)
+
+// Plan is the configuration as the engine wants it, for count workers. What
+// the caller must find out is left out: PIDFiles.
+func (c *Config) Plan(count int) (fanout.Plan, error) {
+	p := fanout.Plan{
+		Command:           c.Command,
+		Arguments:         c.arguments,
+		Environment:       c.WorkerEnviron,
+		WorkerEnvironment: c.Env.Value,
+
+		Count:        count,
+		InheritStdin: c.wantsStdin(),
+		Group:        c.Group.Value,
+		ReadyAfter:   readyAfter,
+
+		Restart:     c.Restart.Value,
+		Backoff:     c.RestartBackoff.Value,
+		MaxRestarts: c.MaxRestarts.Value,
+		FailFast:    c.FailFast.Value,
+		Leftovers:   c.Leftovers.Value,
+
+		StopSignal:   c.StopSignal.Value,
+		Stop:         c.schedule(),
+		SecondSignal: c.SecondSignal.Value,
+		Signals:      signalTable(c.Signal.Value),
+
+		Prepare:      hook(c.Prepare.Value, c.PrepareTimeout.Value),
+		Finish:       hook(c.Finish.Value, c.FinishTimeout.Value),
+		OnWorkerExit: hook(c.OnWorkerExit.Value, workerExitTimeout),
+	}
+	if rules := c.ExitCode.Value; len(rules) > 0 {
+		p.ExitCodes = make(map[int]int, len(rules))
+		for _, rule := range rules {
+			p.ExitCodes[rule.From] = rule.To
+		}
+	}
+	return p, nil
+}
+
+// hook is the zero Hook when there is no command.
+func hook(args []string, timeout time.Duration) fanout.Hook {
+	if len(args) == 0 {
+		return fanout.Hook{}
+	}
+	return fanout.Hook{Args: args, Timeout: timeout}
+}
+
+// wantsStdin reports whether the one worker takes brood's stdin. That auto
+// comes to one worker somewhere must not change what a service reads.
+func (c *Config) wantsStdin() bool {
+	p := c.Processes
+	return p.Source.Explicit() && !p.Value.Auto && p.Value.Count == 1
+}
+
+func (c *Config) schedule() fanout.Schedule {
+	finish := c.FinishTimeout.Value
+	if len(c.Finish.Value) == 0 {
+		finish = 0
+	}
+	return fanout.NewSchedule(c.StopTimeout.Value.Budget, c.DrainDelay.Value, finish)
+}
+
+// count is what decides the number of workers under these limits.
+func (c *Config) count(limits cgroup.Limits) cgroup.Decision {
+	requested := cgroup.Auto
+	if !c.Processes.Value.Auto {
+		requested = c.Processes.Value.Count
+	}
+	return cgroup.Count(cgroup.CountInput{
+		Requested:        requested,
+		Limits:           limits,
+		Min:              c.MinProcesses.Value,
+		Max:              c.MaxProcesses.Value,
+		MemoryPerProcess: c.MemoryPerProcess.Value,
+	})
+}
+
+func (c *Config) logJSON() bool { return c.LogFormat.Value == LogJSON }
+
+func (c *Config) logLevel() slog.Level { return c.LogLevel.Value }
+
+// stopTimeoutSource says why the stop timeout is what it is, for the log.
+func (c *Config) stopTimeoutSource() string { return c.StopTimeout.Value.Reason }
+
+// explicitPIDFile is the PID-file pattern if somebody has chosen one for this
+// brood. One that the brood around this one has given us belongs to that.
+func (c *Config) explicitPIDFile() (setting string, explicit bool) {
+	return c.Pidfile.String(), c.Pidfile.Source.Explicit()
+}
+
+// pidFileError makes a UsageError of why the chosen PID files cannot be had.
+func (c *Config) pidFileError(err error) error {
+	return &UsageError{Setting: c.name(&c.Pidfile), Value: c.Pidfile.String(), Remedy: err.Error()}
+}

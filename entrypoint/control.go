@@ -1,0 +1,117 @@
+package entrypoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/brood-init/brood/control"
+	"github.com/brood-init/brood/pidfiles"
+)
+
+// socketPath is where a brood with this PID-file pattern is asked: the pattern
+// with .sock for its extension.
+func socketPath(pattern string) string {
+	return strings.TrimSuffix(pattern, filepath.Ext(pattern)) + ".sock"
+}
+
+// controlPath is where this brood is to listen, and whether somebody has chosen
+// that; empty is nowhere. pattern is the PID files', empty for none.
+func (c *Config) controlPath(pattern string) (path string, explicit bool) {
+	switch chosen := c.Control.Value; {
+	case chosen == nowhere:
+		return "", true
+	case chosen != "":
+		return chosen, c.Control.Source.Explicit()
+	case pattern == "":
+		return "", false
+	}
+	return socketPath(pattern), false
+}
+
+// finder are the flags by which a verb finds the brood to ask.
+type finder struct {
+	rows    []bound
+	config  *Config
+	environ []string
+}
+
+// newFinder gives a verb --pidfile and --control, which read the same
+// variables as brood itself.
+func newFinder(verb *cobra.Command, environ []string) *finder {
+	f := &finder{config: newConfig(), environ: environ}
+	for _, row := range f.config.rows {
+		if row.name == "pidfile" || row.name == "control" {
+			f.rows = append(f.rows, row)
+		}
+	}
+	for _, row := range f.rows {
+		verb.Flags().Var(row.field, row.name, row.help)
+	}
+	return f
+}
+
+// client returns a client of the brood that the flags, the variables or the
+// default directories lead to. In a worker the variables lead to its own.
+func (f *finder) client() (*control.Client, error) {
+	if err := readEnvironment(&f.config.settings, f.rows, survey(f.environ, f.rows)); err != nil {
+		return nil, err
+	}
+	pattern := ""
+	if f.config.Pidfile.Source != SourceDefault {
+		pattern = f.config.Pidfile.Value.String()
+	}
+	if path, _ := f.config.controlPath(pattern); path != "" {
+		return control.NewClient(path), nil
+	}
+	if f.config.Control.Value == nowhere {
+		return nil, &UsageError{Setting: f.config.name(&f.config.Control), Value: none, Remedy: "name the socket of the brood to ask"}
+	}
+	return f.search()
+}
+
+// search looks for the sockets of broods in the default directories.
+func (f *finder) search() (*control.Client, error) {
+	dirs := pidfiles.DefaultDirs(os.Geteuid(), os.Getenv, pidfiles.MountNamespace)
+	var found []string
+	for _, dir := range dirs {
+		sockets, err := filepath.Glob(filepath.Join(dir, "brood*.sock"))
+		if err == nil {
+			found = append(found, sockets...)
+		}
+	}
+	found = slices.DeleteFunc(found, func(path string) bool {
+		return control.NewClient(path).Health(context.Background(), true) != nil && !answers(path)
+	})
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("cannot find a running brood in %s: name its PID files by --pidfile or its socket by --control", strings.Join(dirs, ", "))
+	case 1:
+		return control.NewClient(found[0]), nil
+	}
+	return nil, &UsageError{Setting: "which brood", Remedy: "there are several, choose one by --control: " + strings.Join(found, " ")}
+}
+
+// answers reports whether anybody listens on the socket.
+func answers(path string) bool {
+	_, err := control.NewClient(path).Status(context.Background())
+	return err == nil
+}
+
+// failed makes an error of a verb one line on stderr and a code of its own:
+// 1, as for everything that is not up; wrong words are still usage errors.
+func failed(verb *cobra.Command, code *int, err error) error {
+	var usage *UsageError
+	if err == nil || errors.As(err, &usage) {
+		return err
+	}
+	fmt.Fprintln(verb.ErrOrStderr(), "brood:", err)
+	*code = 1
+	return nil
+}

@@ -1,0 +1,160 @@
+package entrypoint
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"github.com/brood-init/brood/fanout"
+)
+
+// envPrefix and an underscore begin the name of every variable of ours.
+const envPrefix = "BROOD"
+
+// isIdentity reports whether brood itself gives the variable to workers or
+// hooks, to tell them who they are. In brood's own environment it comes from
+// another brood around this one. BROOD_SIGNAL and BROOD_EXIT_CODE, which hooks
+// get, are missing here because they are settings as well.
+func isIdentity(name string) bool {
+	switch name {
+	case fanout.EnvSlot, fanout.EnvIndex, fanout.EnvCount, fanout.EnvIncarnation, fanout.EnvWorkerPIDFile, fanout.EnvLeader,
+		fanout.EnvPID, fanout.EnvReason, fanout.EnvUptime, "BROOD_CODE", "BROOD_EXIT_REASON":
+		return true
+	}
+	return false
+}
+
+// isForUs reports whether the variable is what a supervisor tells brood, which
+// a worker must not take for itself.
+func isForUs(name string) bool {
+	switch name {
+	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
+		return true
+	}
+	return false
+}
+
+// surroundings is what one look at the environment finds.
+type surroundings struct {
+	worker     []string // what the workers keep
+	settings   bool     // there is a setting of ours
+	unknown    []string // BROOD_* of no meaning
+	nested     bool     // another brood runs this one as its worker
+	hook       bool     // another brood runs this one in a hook
+	kubernetes bool
+}
+
+// survey sorts the environment. What is no KEY=VALUE goes to the workers as it
+// is, as any other init would do.
+func survey(environ []string, rows []bound) surroundings {
+	s := surroundings{worker: make([]string, 0, len(environ))}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case isForUs(name):
+			continue
+		case isIdentity(name):
+			s.nested = s.nested || name == fanout.EnvWorkerPIDFile && value != ""
+			s.hook = s.hook || name == fanout.EnvReason && value != ""
+			continue
+		case isSetting(rows, name):
+			s.settings = true
+			continue
+		case name == "KUBERNETES_SERVICE_HOST":
+			s.kubernetes = value != ""
+		case strings.HasPrefix(name, envPrefix+"_"):
+			s.unknown = append(s.unknown, name)
+		}
+		s.worker = append(s.worker, entry)
+	}
+	return s
+}
+
+// isSetting reports whether name is the variable of a row. It runs for each
+// variable before the first worker, so it makes no strings.
+func isSetting(rows []bound, name string) bool {
+	name, ours := strings.CutPrefix(name, envPrefix+"_")
+	if !ours {
+		return false
+	}
+	for _, row := range rows {
+		if isUpper(name, row.name) {
+			return true
+		}
+	}
+	return false
+}
+
+// isUpper reports whether variable is flag in capitals.
+func isUpper(variable, flag string) bool {
+	if len(variable) != len(flag) {
+		return false
+	}
+	for i := range len(flag) {
+		c := flag[i]
+		switch {
+		case c == '-':
+			c = '_'
+		case 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		if variable[i] != c {
+			return false
+		}
+	}
+	return true
+}
+
+// readEnvironment takes the settings from the variables of this process: that
+// is where envconfig looks.
+func readEnvironment(s *settings, rows []bound, found surroundings) error {
+	if !found.settings {
+		return nil // envconfig takes longer than all the rest
+	}
+	// In a hook these two tell how a worker or the other brood ended.
+	s.Signal.deaf, s.ExitCode.deaf = found.hook, found.hook
+	if err := envconfig.Process(envPrefix, s); err != nil {
+		return environmentError(rows, err)
+	}
+	if found.nested && s.Pidfile.Source == SourceEnvironment {
+		s.Pidfile.Source = SourceInherited
+	}
+	return nil
+}
+
+// unknownWarnings warns of variables that look like settings of ours. Those
+// that Kubernetes makes for a Service called brood share one warning.
+func unknownWarnings(unknown []string, rows []bound, where string) []string {
+	var warnings []string
+	var service []string
+	for _, name := range unknown {
+		if isServiceLink(name) {
+			service = append(service, name)
+			continue
+		}
+		warning := oneLine(name) + where + " is no setting of brood"
+		if near := nearest(name, variables(rows)); near != "" {
+			warning += ", did you mean " + near + "?"
+		}
+		warnings = append(warnings, warning)
+	}
+	if len(service) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s%s is no setting of brood but that of a Kubernetes Service called brood: "+
+			"set enableServiceLinks: false (%d such variables)", oneLine(service[0]), where, len(service)))
+	}
+	return warnings
+}
+
+func isServiceLink(name string) bool {
+	name = strings.TrimPrefix(name, envPrefix+"_")
+	return name == "PORT" || strings.HasPrefix(name, "PORT_") || name == "SERVICE_HOST" || strings.HasPrefix(name, "SERVICE_PORT")
+}
+
+func variables(rows []bound) []string {
+	all := make([]string, len(rows))
+	for i, row := range rows {
+		all[i] = row.variable()
+	}
+	return all
+}

@@ -1,0 +1,263 @@
+package entrypoint
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/oklog/run"
+	"golang.org/x/sys/unix"
+
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/cgroup"
+	"github.com/brood-init/brood/internal/proc"
+	"github.com/brood-init/brood/internal/tty"
+)
+
+// Main is the command: it reads args (without the program's name) and environ,
+// runs until the end, and returns the exit code. Signals are taken first of
+// all, before anything that takes time; they arrive on queue, which must have
+// room for a burst of them and may hold some already.
+func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
+	sig := takeSignals(queue)
+	defer sig.release()
+	if handled, code := dispatch(args, environ, stdout, stderr); handled {
+		return code
+	}
+	cfg, err := Load(args, environ)
+	if err != nil {
+		complain(stderr, err)
+		return exitCode(err)
+	}
+	code, err := start(cfg, sig, int(stdin.Fd()), int(stderr.Fd()))
+	if err != nil {
+		complain(stderr, err)
+		return exitCode(err)
+	}
+	return code
+}
+
+// exitCode is the code for a brood that has not started anything: 2 when a
+// setting is to blame, 125 otherwise.
+func exitCode(err error) int {
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		return CodeUsage
+	}
+	return fanout.CodeInternal
+}
+
+// start prepares everything that the workers need and runs them. An error
+// means that nothing was started.
+func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
+	log := newLogSink(stderr, cfg.logJSON(), cfg.logLevel())
+	defer log.close()
+	for _, w := range cfg.Warnings {
+		log.write(warnLine(w))
+	}
+	// Orphans of the workers come to brood, PID 1 or not. Linux 3.4.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
+		log.write(warnLine("orphans of the workers will not be reaped here: cannot become a subreaper", slog.String("error", err.Error())))
+	}
+	count := decideCount(cfg, log)
+	plan, err := cfg.Plan(count.N)
+	if err != nil {
+		return 0, err
+	}
+	processes := proc.FS("").Ours()
+	if processes == proc.None {
+		log.write(warnLine("there is no /proc of this PID namespace: PID files are not acted on, and stragglers are found by PID 1 only"))
+	}
+	reg, err := openRegistry(cfg, processes, log.write)
+	if err != nil {
+		return 0, cfg.pidFileError(err)
+	}
+	reg.cleanStale(log.write)
+	if reg.dir != nil {
+		pattern := reg.dir.Pattern()
+		plan.PIDFiles = &pattern
+		plan.Taken = reg.taken()
+	}
+	pattern := ""
+	if plan.PIDFiles != nil {
+		pattern = plan.PIDFiles.String()
+	}
+	w, err := newWindow(cfg, log, pattern, count)
+	if err != nil {
+		return 0, err
+	}
+	cwd := leaveDirectory()
+	host, err := fanout.NewHost(fanout.HostOptions{
+		Dir: reg.dir, Master: reg.master, WorkingDirectory: cwd, Proc: processes,
+		Terminal: plan.InheritStdin && stdin == 0 && tty.IsControlling(stdin),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("cannot open what workers read: %w", err)
+	}
+	defer host.Close()
+	announce(log, cfg, plan, count)
+	return runActors(plan, host, sig, log, w), nil
+}
+
+// runActors wires the parts. Only the engine's actor returns by itself; the
+// others serve it until they are interrupted, and an interrupt only closes a
+// channel.
+func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, w *window) int {
+	begun := make(chan struct{})
+	engine := fanout.New(plan, host, host.Inputs(), log.observe, w.table.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
+	w.host, w.engine = host, engine
+	served := begun
+	if plan.Prepare.Defined() {
+		served = make(chan struct{}) // whoever waits for prepare wants to see that it runs
+		close(served)
+	}
+	var outcome fanout.Outcome
+	var group run.Group
+	group.Add(func() error {
+		outcome = engine.Run()
+		w.sayWhy(outcome)
+		return nil
+	}, func(error) {})
+	add := func(name string, serve func(stop <-chan struct{}) error) {
+		stop := make(chan struct{})
+		group.Add(func() error {
+			keepServing(log, name, serve, stop)
+			return nil
+		}, func(error) { close(stop) })
+	}
+	add("reaping", func(stop <-chan struct{}) error { host.Reap(sig.child, stop); return nil })
+	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, begun, stop); return nil })
+	add("control", after(served, w.serveControl))
+	add("metrics", after(served, w.serveHTTP))
+	if err := group.Run(); err != nil {
+		log.write(warnLine("an actor failed", slog.String("error", err.Error())))
+	}
+	return outcome.Code
+}
+
+// keepServing returns only once stop is closed. What fails or panics is
+// reported and tried again, ever more rarely: an init cannot do without it.
+func keepServing(log *logSink, name string, serve func(stop <-chan struct{}) error, stop <-chan struct{}) {
+	told := ""
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, retryMost) {
+		err := guarded(serve, stop)
+		if err == nil {
+			<-stop // it has nothing to do
+			return
+		}
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if err.Error() != told {
+			told = err.Error()
+			log.write(warnLine("not served", slog.String("actor", name), slog.String("error", told)))
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func guarded(serve func(stop <-chan struct{}) error, stop <-chan struct{}) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("internal error: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return serve(stop)
+}
+
+// forwardSignals takes the less urgent signals once the first process has been
+// started, and passes what arrives to the engine.
+func forwardSignals(sig *signals, host *fanout.Host, begun, stop <-chan struct{}) {
+	for {
+		select {
+		case s := <-sig.rest:
+			host.Send(fanout.SignalArrived{Signal: s.(unix.Signal)})
+		case <-begun:
+			begun = nil
+			sig.takeOthers()
+			tuneRuntime()
+		case <-stop:
+			return
+		}
+	}
+}
+
+// onceBegun is an observer that closes begun with the first process, or at
+// once when none is wanted.
+func onceBegun(begun chan struct{}, none bool) fanout.Observer {
+	return func(_ time.Time, ev fanout.Event) {
+		if begun == nil {
+			return
+		}
+		switch ev := ev.(type) {
+		case fanout.WorkerStarted, fanout.WorkerStartFailed, fanout.HookStarted, fanout.HookFinished:
+		case fanout.PhaseEntered:
+			if !none && ev.Phase == fanout.PhaseRunning {
+				return
+			}
+		default:
+			return
+		}
+		close(begun)
+		begun = nil
+	}
+}
+
+// tuneRuntime keeps brood small, by calls and not by GOGC or GOMAXPROCS in the
+// environment, which the workers would inherit.
+func tuneRuntime() {
+	debug.SetGCPercent(50)
+	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
+}
+
+// decideCount reads the container's limits only if the number depends on them.
+func decideCount(cfg *Config, log *logSink) cgroup.Decision {
+	var limits cgroup.Limits
+	if cfg.Processes.Value.Auto {
+		var err error
+		if limits, err = cgroup.Read("/", nil); err != nil {
+			log.write(warnLine("cannot read all limits of the container", slog.String("error", err.Error())))
+		}
+	}
+	return cfg.count(limits)
+}
+
+// leaveDirectory moves brood to "/", so that it pins no mount, and returns where
+// the workers start: where brood was started.
+func leaveDirectory() string {
+	cwd, err := os.Getwd()
+	if err != nil || os.Chdir("/") != nil {
+		return ""
+	}
+	return cwd
+}
+
+// announce logs once what is about to run, and why so.
+func announce(log *logSink, cfg *Config, plan fanout.Plan, count cgroup.Decision) {
+	attrs := []slog.Attr{slog.Int("pid", os.Getpid())}
+	for reason := range strings.FieldsSeq(count.Reason) {
+		key, value, _ := strings.Cut(reason, "=")
+		attrs = append(attrs, slog.String(key, value))
+	}
+	if plan.PIDFiles != nil {
+		attrs = append(attrs, slog.String("pidfile", plan.PIDFiles.String()))
+	}
+	attrs = append(attrs, slog.Duration("stop_timeout", plan.Stop.Budget), slog.String("stop_timeout_source", cfg.stopTimeoutSource()))
+	log.write(infoLine("starting", attrs...))
+	if count.Warning != "" {
+		log.write(warnLine(count.Warning))
+	}
+	if len(plan.Taken) > 0 {
+		log.write(infoLine("numbers that registered processes have taken are left out", slog.Int("taken", len(plan.Taken))))
+	}
+}

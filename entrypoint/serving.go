@@ -1,0 +1,211 @@
+package entrypoint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/brood-init/brood/control"
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/cgroup"
+	"github.com/brood-init/brood/internal/httpd"
+	"github.com/brood-init/brood/metrics"
+)
+
+// unavailable is how many workers may be away while the brood still serves.
+const unavailable = 1
+
+// window is what others see of the brood: the control socket and the HTTP
+// listener. Neither can hold the engine up.
+type window struct {
+	cfg    *Config
+	log    *logSink
+	host   *fanout.Host
+	engine *fanout.Engine
+
+	socket     string            // where to listen; empty is nowhere
+	listener   net.Listener      // already open, for an address that was asked for
+	controller *net.UnixListener // the same for the socket
+	control    *control.Server
+	table      *metrics.Table
+	count      cgroup.Decision
+	began      time.Time
+	// gatherer is made when it is first needed: it is not cheap, and the first
+	// worker goes first.
+	gatherer func() *metrics.Gatherer
+}
+
+// newWindow opens what was asked for by name: if that cannot be had nothing is
+// started. Defaults are opened later, and trouble with them is a warning.
+func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision) (*window, error) {
+	w := &window{cfg: cfg, log: log, table: metrics.NewTable(), count: count, began: time.Now()}
+	w.gatherer = sync.OnceValue(w.newGatherer)
+	path, explicit := cfg.controlPath(pattern)
+	w.socket = path
+	if explicit && path != "" {
+		l, err := control.Listen(path)
+		if err != nil {
+			return nil, &UsageError{Setting: cfg.name(&cfg.Control), Value: path, Remedy: err.Error()}
+		}
+		w.controller = l
+	}
+	if address := cfg.MetricsAddr; address.Source.Explicit() && address.Value != "" {
+		l, err := net.Listen("tcp", address.Value)
+		if err != nil {
+			return nil, errors.Join(&UsageError{
+				Setting: cfg.name(&cfg.MetricsAddr), Value: address.Value,
+				Remedy: listenError(err) + "; choose another address, or none",
+			}, w.close())
+		}
+		w.listener = l
+	}
+	w.control = control.NewServer(control.Source{
+		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
+		Serves:   w.serves,
+		Alive:    func(ctx context.Context) error { return w.host.Ask(ctx) },
+		Describe: func(ev fanout.Event) (slog.Level, string, []slog.Attr) {
+			l := describe(ev)
+			return l.level, l.msg, l.attrs
+		},
+		Attr: utc,
+	})
+	return w, nil
+}
+
+// close gives back what newWindow has opened, when nothing will be served.
+func (w *window) close() error {
+	var errs []error
+	if w.controller != nil {
+		errs = append(errs, w.controller.Close())
+	}
+	if w.listener != nil {
+		errs = append(errs, w.listener.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *window) serves() error {
+	return w.engine.Snapshot().Serves(w.cfg.ReadyMin.Value, unavailable)
+}
+
+// serveControl answers on the control socket until stop is closed.
+func (w *window) serveControl(stop <-chan struct{}) error {
+	if w.socket == "" {
+		return nil
+	}
+	l := w.controller
+	w.controller = nil
+	if l == nil {
+		var err error
+		if l, err = control.Listen(w.socket); err != nil {
+			return fmt.Errorf("brood status and health do not work: %w", err)
+		}
+	}
+	return w.control.Serve(l, stop, w.report)
+}
+
+// serveHTTP answers /metrics, /livez and /readyz until stop is closed.
+func (w *window) serveHTTP(stop <-chan struct{}) error {
+	if w.cfg.MetricsAddr.Value == "" {
+		return nil
+	}
+	l := w.listener
+	w.listener = nil
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", w.cfg.MetricsAddr.Value); err != nil {
+			return fmt.Errorf("no metrics are served: %s; set --metrics-addr to another address, or none", listenError(err))
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(w.gatherer(), metrics.HandlerOptions{
+		Table: w.table,
+		Panicked: func(value any, stack []byte) {
+			w.report(fmt.Errorf("cannot make the page of metrics: internal error: %v\n%s", value, stack))
+		},
+	}))
+	mux.HandleFunc("GET /readyz", control.Readyz(w.serves))
+	mux.HandleFunc("GET /livez", control.Livez(w.host.Ask))
+	return httpd.Serve(l, mux, httpd.Limits{}, stop, w.report)
+}
+
+// sayWhy writes down what nobody can ask for any more.
+func (w *window) sayWhy(o fanout.Outcome) {
+	within(func() {
+		uptime := time.Since(w.engine.Snapshot().Began)
+		if err := w.cfg.writeTermination(terminationMessage(o, uptime)); err != nil {
+			w.log.write(warnLine(err.Error()))
+		}
+		if err := w.writeFinalMetrics(); err != nil {
+			w.log.write(warnLine(err.Error()))
+		}
+	})
+}
+
+// writeFinalMetrics leaves the last page behind, complete or not at all.
+func (w *window) writeFinalMetrics() error {
+	path := w.cfg.FinalMetrics.Value
+	if path == "" || path == nowhere {
+		return nil
+	}
+	var page bytes.Buffer
+	if err := metrics.WriteText(&page, w.gatherer()); err != nil {
+		return fmt.Errorf("cannot make --final-metrics: %w", err)
+	}
+	temp := path + "." + strconv.Itoa(os.Getpid())
+	if err := os.WriteFile(temp, page.Bytes(), 0o644); err != nil { //nolint:gosec // a collector of another user reads it
+		return fmt.Errorf("cannot write --final-metrics: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(fmt.Errorf("cannot write --final-metrics: %w", err), os.Remove(temp))
+	}
+	return nil
+}
+
+func (w *window) newGatherer() *metrics.Gatherer {
+	return metrics.New(metrics.Options{
+		Table:       w.table,
+		Snapshot:    w.engine.Snapshot,
+		CountSource: func() cgroup.Source { return w.count.Source },
+		Detail:      metrics.Detail(w.cfg.MetricsDetail.Value),
+		Build:       metrics.Build{Version: version, Revision: revision(), Go: runtime.Version()},
+		Started:     w.began,
+	})
+}
+
+func (w *window) report(err error) {
+	w.log.write(line{slog.LevelError, "internal error", []slog.Attr{slog.String("error", err.Error())}})
+}
+
+func listenError(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return "cannot listen on " + op.Addr.String() + ": " + op.Err.Error()
+	}
+	return err.Error()
+}
+
+// after runs an actor once begun is closed: nothing that can wait comes before
+// the first worker.
+func after(begun <-chan struct{}, serve func(stop <-chan struct{}) error) func(stop <-chan struct{}) error {
+	return func(stop <-chan struct{}) error {
+		select {
+		case <-begun:
+			return serve(stop)
+		case <-stop:
+			return nil
+		}
+	}
+}
+
+// retryMost bounds the pause before an actor that failed is tried again.
+const retryMost = time.Minute
