@@ -1,0 +1,89 @@
+# make help lists the targets.
+
+# A distribution's Go may be told never to fetch the one that go.mod wants.
+export GOTOOLCHAIN ?= auto
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
+STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+GENERATED := docs/brood.1 docs/configuration.md
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: build
+build: go ## bin/brood, a static binary
+	$(STATIC) -o bin/brood ./cmd/brood
+
+.PHONY: demo
+demo: build ## brood with three workers of a web service, for you to watch
+	@$(STATIC) -o bin/web ./examples/web
+	@$(STATIC) -o bin/demo ./examples/demo
+	@bin/demo bin/brood bin/web
+
+# With BROOD_TEST_REQUIRE=1 nothing is skipped: what is missing is an error.
+.PHONY: test
+test: go ## vet, format and all tests, with the race detector
+	@scripts/need \
+		'unshare=util-linux:tests of brood as PID 1 are skipped' \
+		'ps=procps:some tests are skipped' \
+		'tini=tini:comparisons with it are skipped' \
+		'dumb-init=dumb-init:comparisons with it are skipped' \
+		'gunicorn=gunicorn:tests with a Python service are skipped' \
+		'nginx=nginx-light:tests with nginx are skipped' \
+		'expect=expect:tests at a terminal are skipped' \
+		'busybox=busybox-static:tests with a small shell are skipped' \
+		'gcc=gcc libc6-dev:tests run without the race detector'
+	go vet ./...
+	@files=$$(gofmt -l .); \
+		if [ -n "$$files" ]; then echo "not formatted, run make fmt: $$files"; exit 1; fi
+	@if command -v gcc >/dev/null; then set -x; CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...; \
+		else set -x; go test $(TESTFLAGS) ./...; fi
+
+.PHONY: race
+race: go ## the tests that race most, ten times over
+	CGO_ENABLED=1 go test -race -count=10 ./fanout ./reaper ./pidfiles
+
+.PHONY: lint
+lint: go ## golangci-lint, the build for arm64, docs as generated
+	$(GOLANGCI) run
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/brood
+	@before=$$(cksum $(GENERATED)); go run ./internal/gendocs; \
+		if [ "$$before" != "$$(cksum $(GENERATED))" ]; then echo 'docs were behind the code: commit what make docs has changed'; exit 1; fi
+
+.PHONY: fmt
+fmt: go ## format the code
+	$(GOLANGCI) fmt
+
+.PHONY: docs
+docs: go ## the parts of docs/ that come from the code
+	go run ./internal/gendocs
+
+.PHONY: fuzz
+fuzz: go ## each fuzz test for FUZZTIME (10s)
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$package/*_test.go); do \
+			echo "$$package $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: cover
+cover: go ## coverage by the tests, in bin/cover.html
+	@mkdir -p bin
+	go test -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	go tool cover -func=bin/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+.PHONY: go
+go:
+	@scripts/need go
