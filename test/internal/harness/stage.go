@@ -1,0 +1,130 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// exitStage is the code of a stage that could not do what it was told.
+const exitStage = 99
+
+// stageArguments are what runStage understands: what to do, as JSON, and then
+// the program to become. An environment variable would reach the workers.
+func stageArguments(o Options, argv ...string) []string {
+	text, err := json.Marshal(o.Stage)
+	if err != nil {
+		panic(err)
+	}
+	return append([]string{string(text)}, argv...)
+}
+
+// Stage is what is done between the fork and the exec of brood.
+type Stage struct {
+	MountProc  bool             // a /proc of the new PID namespace
+	KeepProc   bool             // the /proc of the namespace outside
+	HideProc   bool             // no readable /proc at all
+	HideNull   bool             // no /dev/null
+	ReadOnly   bool             // all file systems read-only
+	Ignore     []syscall.Signal // ignored, as by nohup
+	Block      []syscall.Signal // blocked, as by a careless parent
+	Close      []int            // descriptors to close
+	Umask      int              // -1 for as it is
+	Nice       int
+	NoFile     uint64 // limit on descriptors, 0 for as it is
+	Background bool   // lead a process group of its own
+	Keep       int    // descriptors that brood is born with, 3 by default
+}
+
+// runStage does what it is told and becomes the program. It returns only if
+// that fails.
+func runStage(args []string) error {
+	var s Stage
+	if err := json.Unmarshal([]byte(args[0]), &s); err != nil {
+		return err
+	}
+	path, err := exec.LookPath(args[1])
+	if err != nil {
+		return err
+	}
+	if err := s.mounts(); err != nil {
+		return err
+	}
+	if s.Nice != 0 {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice); err != nil {
+			return fmt.Errorf("setpriority: %w", err)
+		}
+	}
+	if s.Umask >= 0 {
+		unix.Umask(s.Umask)
+	}
+	if s.Background {
+		if err := unix.Setpgid(0, 0); err != nil {
+			return fmt.Errorf("setpgid: %w", err)
+		}
+	}
+	if n := s.NoFile; n != 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: max(n, 4096)}); err != nil {
+			return fmt.Errorf("setrlimit: %w", err)
+		}
+	}
+	for _, sig := range s.Ignore {
+		signal.Ignore(sig)
+	}
+	runtime.LockOSThread()
+	var mask unix.Sigset_t
+	for _, sig := range s.Block {
+		mask.Val[(sig-1)/64] |= 1 << ((uint(sig) - 1) % 64)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil); err != nil {
+		return err
+	}
+	// What the tests themselves were born with is not the subject.
+	if err := unix.CloseRange(uint(max(3, s.Keep)), 1<<31, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close_range: %w", err)
+	}
+	argv := slices.Clone(args[1:])
+	for _, fd := range s.Close {
+		_ = unix.Close(fd)
+	}
+	return fmt.Errorf("exec: %w", syscall.Exec(path, argv, os.Environ()))
+}
+
+// mounts changes the mount namespace, which is our own.
+func (s Stage) mounts() error {
+	if !s.MountProc && !s.HideProc && !s.HideNull && !s.ReadOnly {
+		return nil
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("mount private: %w", err)
+	}
+	if s.MountProc {
+		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+			return fmt.Errorf("mount /proc: %w", err)
+		}
+	}
+	if s.HideProc {
+		if err := unix.Mount("none", "/proc", "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("hide /proc: %w", err)
+		}
+	}
+	if s.HideNull {
+		if err := unix.Mount("none", "/dev", "tmpfs", 0, "mode=0755"); err != nil {
+			return fmt.Errorf("hide /dev: %w", err)
+		}
+	}
+	if s.ReadOnly {
+		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &attr); err != nil {
+			return fmt.Errorf("mount read-only: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package life_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	write(t, path, "x\n")
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantLines checks how many lines of a text end with a word.
+func wantLines(t *testing.T, text, word string, want int) {
+	t.Helper()
+	got := 0
+	for line := range strings.Lines(text) {
+		if strings.HasSuffix(strings.TrimSpace(line), word) {
+			got++
+		}
+	}
+	if got != want {
+		t.Errorf("%d lines end with %q, want %d, of:\n%s", got, word, want, text)
+	}
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

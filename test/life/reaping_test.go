@@ -1,0 +1,97 @@
+package life_test
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+func TestOrphansAreReapedAtOnce(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--log-level=debug", "--", "sh", "-c",
+			"i=0; while [ $i -lt 50 ]; do (true &); (setsid -f true); i=$((i+1)); done; echo done; exec sleep 300")
+		b.Stdout.Await(t, "done")
+		harness.Until(t, "all orphans are reaped", func() bool { return sum(b.LogNumbers("count", "orphans reaped")) >= 100 })
+		harness.Until(t, "no zombie is left", func() bool { return len(b.Zombies()) == 0 })
+		if got := sum(b.LogNumbers("count", "orphans reaped")); got != 100 {
+			t.Errorf("%d orphans were reaped, want 100", got)
+		}
+		b.Stop(t, 0)
+	})
+}
+
+func sum(all []int) (n int) {
+	for _, x := range all {
+		n += x
+	}
+	return n
+}
+
+func TestRestartsLeakNothing(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		gate := filepath.Join(t.TempDir(), "gate")
+		b := m.Start(t, "-n4", "--restart-backoff=1ms..2ms", "--max-restarts=1000/1s", "--on-worker-exit=true",
+			"--", "sh", "-c", "test -e "+gate+" && exec sleep 300; exit 1")
+		b.WaitRunning(40)
+		fds, threads := len(harness.FDs(b.PID)), threadsOf(b)
+		b.WaitRunning(400)
+		touch(t, gate)
+		for slot := 1; slot <= 4; slot++ {
+			harness.Until(t, "the workers stay", func() bool {
+				p, ok := harness.Look(b.Slot(slot))
+				return ok && p.Comm == "sleep"
+			})
+		}
+		harness.Until(t, "no zombie is left", func() bool { return len(b.Zombies()) == 0 })
+		if n := len(harness.FDs(b.PID)); n > fds+2 {
+			t.Errorf("brood has %d descriptors after 400 starts, and had %d after 40", n, fds)
+		}
+		if n := threadsOf(b); n > threads+4 {
+			t.Errorf("brood has %d threads after 400 starts, and had %d after 40", n, threads)
+		}
+		b.Stop(t, 0)
+	})
+}
+
+func threadsOf(b *harness.Brood) int {
+	p, _ := harness.Look(b.PID)
+	n, _ := strconv.Atoi(p.Status("Threads"))
+	return n
+}
+
+// As PID 1 the kernel would see to it anyway.
+func TestNoWorkerOutlivesAKilledBrood(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.StartWith(t, harness.Options{
+			Args:        []string{"-n3", "--", "sleep", "300"},
+			LeavesFiles: true,
+		})
+		b.WaitRunning(3)
+		b.Signal(syscall.SIGKILL)
+		b.WantCode(t, 137)
+		harness.Until(t, "all workers are dead", func() bool { return len(b.Left()) == 0 })
+	})
+}
+
+func TestTheNextBroodTidiesUpAfterAKilledOne(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.StartWith(t, harness.Options{Args: []string{"-n3", "--", "sleep", "300"}, LeavesFiles: true})
+		b.WaitRunning(3)
+		b.Signal(syscall.SIGKILL)
+		b.WantCode(t, 137)
+		harness.Until(t, "all workers are dead", func() bool { return len(b.Left()) == 0 })
+		if len(b.PIDFiles()) != 5 { // and the control socket
+			t.Fatalf("files after the kill: %q", b.PIDFiles())
+		}
+		next := m.StartWith(t, harness.Options{Args: []string{"-n1", "--", "sleep", "300"}, PIDFile: b.PIDFile})
+		next.Slot(1)
+		if got := strings.Join(next.PIDFiles(), " "); got != "brood.1.pid brood.master.pid brood.sock" {
+			t.Errorf("files of the next brood: %s", got)
+		}
+		next.Stop(t, 0)
+	})
+}

@@ -1,0 +1,48 @@
+package terminal_test
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+// With several workers brood is the foreground: Ctrl-Z reaches brood alone,
+// which passes it on and goes on itself.
+func TestCtrlZWithSeveralWorkersLeavesThemStoppable(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n2", "--stop-timeout=5s", "--", "sleep", "300"}})
+		harness.Until(t, "both run", func() bool { return term.Screen.Count("worker started") == 2 })
+		harness.Until(t, "both are asleep", func() bool { return len(b.Workers()) == 2 && commBelow(b.PID, "worker") == 0 })
+		term.press(ctrlZ)
+		stopped := func() (n int) {
+			for _, p := range harness.Children(b.PID) {
+				if p.State == 'T' {
+					n++
+				}
+			}
+			return n
+		}
+		harness.Until(t, "both workers are stopped", func() bool { return stopped() == 2 })
+		b.Signal(syscall.SIGCONT)
+		harness.Until(t, "both workers go on", func() bool { return stopped() == 0 })
+		term.press(ctrlZ)
+		harness.Until(t, "both workers are stopped", func() bool { return stopped() == 2 })
+		// Who is stopped cannot honour the stop unless it is woken.
+		term.press(ctrlC)
+		b.WantCode(t, 0)
+	})
+}
+
+func TestAHangUpReachesTheWorker(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		file := filepath.Join(t.TempDir(), "file")
+		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n1", "--", "worker", "report", file, "HUP"}})
+		harness.File(t, file)
+		_ = term.keys.Close()
+		harness.Until(t, "the worker is told", func() bool { return strings.Contains(harness.Content(file), " 1\n") })
+		b.WantCode(t, 0)
+	})
+}
