@@ -1,0 +1,57 @@
+// orphans FILE N: makes N orphans, a hundred at a time, and writes into FILE how
+// long it took until none of them was left, not even as a zombie.
+
+#include "shared.h"
+
+enum { batch = 100 };
+
+// waiting reports whether pid is still a child of the init: its number can
+// belong to somebody else by now.
+static int waiting(pid_t pid, pid_t init)
+{
+	if (kill(pid, 0) < 0)
+		return 0;
+	char path[64], stat[512];
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return 0;
+	ssize_t got = read(fd, stat, sizeof stat - 1);
+	close(fd);
+	if (got <= 0)
+		return 0;
+	stat[got] = 0;
+	char *rest = strrchr(stat, ')');
+	char state;
+	int parent;
+	return rest && sscanf(rest + 1, " %c %d", &state, &parent) == 2 && parent == init;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	struct shared *s = map(argv[1]);
+	int n = atoi(argv[2]) / batch * batch;
+	pid_t init = getppid();
+	pid_t *pids = mmap(NULL, n * sizeof *pids, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t begun = now();
+	for (int i = 0; i < n; i += batch) {
+		pid_t parent = fork();
+		if (parent == 0) {
+			for (int j = i; j < i + batch; j++) {
+				pid_t orphan = vfork();
+				if (orphan == 0)
+					_exit(j % 256);
+				pids[j] = orphan;
+			}
+			_exit(0);
+		}
+		waitpid(parent, NULL, 0);
+	}
+	for (int i = 0; i < n; i++)
+		while (waiting(pids[i], init))
+			usleep(50);
+	s->took = now() - begun;
+	return 0;
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+//go:embed floors/*.c floors/shared.h
+var floors embed.FS
+
+// lab is where the measuring is done: the binaries, and a directory of its own
+// on tmpfs for PID files and what processes share.
+type lab struct {
+	ctx   context.Context
+	size  sizes
+	brood string
+	bin   string // the directory of the C programs
+	shm   string
+	// address is where each brood listens, one at a time.
+	address string
+	// extra are variables for the next brood.
+	extra []string
+	peers map[string]string // name -> path; "" when it is not installed
+}
+
+// peers are the Debian packages and the programs in them.
+var peers = []string{"tini", "dumb-init", "catatonit", "prometheus-process-exporter"}
+
+// openLab builds what is measured. The caller closes it.
+func openLab(ctx context.Context, brood string, size sizes) (*lab, error) {
+	l := &lab{ctx: ctx, size: size, peers: make(map[string]string)}
+	for _, name := range peers {
+		if path, err := exec.LookPath(name); err == nil {
+			l.peers[name] = path
+		}
+	}
+	var err error
+	if l.bin, err = os.MkdirTemp("", "brood-bench-"); err != nil {
+		return nil, fmt.Errorf("cannot make a directory: %w", err)
+	}
+	shm := "/dev/shm"
+	if _, err := os.Stat(shm); err != nil {
+		shm = "" // no tmpfs here: the rows with PID files pay for the disk
+	}
+	if l.shm, err = os.MkdirTemp(shm, "brood-bench-"); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot make a directory: %w", err), l.close())
+	}
+	if l.address, err = freeAddress(); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	if err := errors.Join(l.buildBrood(brood), l.buildFloors()); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+// freeAddress is one that nobody listens on as yet.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("cannot find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+func (l *lab) close() error {
+	return errors.Join(os.RemoveAll(l.bin), os.RemoveAll(l.shm))
+}
+
+func (l *lab) buildBrood(binary string) error {
+	if binary != "" {
+		var err error
+		l.brood, err = filepath.Abs(binary)
+		return err
+	}
+	l.brood = filepath.Join(l.bin, "brood")
+	cmd := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.brood, "github.com/brood-init/brood/cmd/brood")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return execute(cmd)
+}
+
+func (l *lab) buildFloors() error {
+	entries, err := floors.ReadDir("floors")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		text, err := floors.ReadFile("floors/" + e.Name())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(l.bin, e.Name()), text, 0o644); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		name, isProgram := strings.CutSuffix(e.Name(), ".c")
+		if !isProgram {
+			continue
+		}
+		cmd := exec.CommandContext(l.ctx, "gcc", "-O2", "-static", "-o", l.c(name), l.c(e.Name()))
+		if err := execute(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// c is the path of a C program.
+func (l *lab) c(name string) string { return filepath.Join(l.bin, name) }
+
+// missing lists the peers that are not installed.
+func (l *lab) missing() []string {
+	return slices.DeleteFunc(slices.Clone(peers), func(name string) bool { return l.peers[name] != "" })
+}
+
+// pattern is a fresh setting for --pidfile, on tmpfs.
+func (l *lab) pattern(name string) (string, error) {
+	dir, err := os.MkdirTemp(l.shm, name+"-")
+	return filepath.Join(dir, "brood.pid"), err
+}
+
+// environ keeps what is measured from being set up by whoever runs the bench,
+// and its listener from the port of another brood.
+func (l *lab) environ() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROOD_") })
+	return append(append(env, "BROOD_METRICS_ADDR="+l.address), l.extra...)
+}
+
+// shared is a file for struct shared of floors/shared.h.
+func (l *lab) shared(name string) string { return filepath.Join(l.shm, name) }
+
+// output runs a program and returns what it prints.
+func (l *lab) output(name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(l.ctx, name, args...)
+	cmd.Env = l.environ()
+	var out strings.Builder
+	cmd.Stdout = &out
+	// A brood that is interrupted ends its workers; one that is killed too,
+	// but leaves its PID files.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	err := execute(cmd)
+	return out.String(), err
+}
+
+// execute runs cmd. What it says on stderr goes to a file, which costs it
+// nothing, and the end of that becomes the error's.
+func execute(cmd *exec.Cmd) error {
+	said, err := os.CreateTemp("", "brood-bench-said-")
+	if err != nil {
+		return fmt.Errorf("cannot make a file: %w", err)
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
+	cmd.Stderr = said
+	if err := cmd.Run(); err != nil {
+		text, _ := os.ReadFile(said.Name())
+		return fmt.Errorf("cannot run %q: %w: %s", filepath.Base(cmd.Path), err, tail(string(text), 300))
+	}
+	return nil
+}
+
+func tail(s string, n int) string {
+	s = strings.TrimSpace(s)
+	return s[max(0, len(s)-n):]
+}
+
+// machine is one line about where this was measured.
+func (l *lab) machine() string {
+	var uts syscall.Utsname
+	release := "unknown"
+	if syscall.Uname(&uts) == nil {
+		var b strings.Builder
+		for _, c := range uts.Release {
+			if c == 0 {
+				break
+			}
+			b.WriteByte(byte(c))
+		}
+		release = b.String()
+	}
+	return fmt.Sprintf("%d CPUs, Linux %s, %s.", runtime.NumCPU(), release, runtime.Version())
+}
