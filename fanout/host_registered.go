@@ -12,6 +12,7 @@ import (
 type registrar struct {
 	host     *Host
 	watched  map[registeredKey]*watched
+	seen     map[int]bool    // PIDs that were watched once
 	reported map[string]bool // problems that were told, by their keys
 	degraded bool            // told that the kernel refuses pidfds
 }
@@ -28,7 +29,7 @@ type watched struct {
 }
 
 func newRegistrar(h *Host) registrar {
-	return registrar{host: h, watched: make(map[registeredKey]*watched), reported: make(map[string]bool)}
+	return registrar{host: h, watched: make(map[registeredKey]*watched), seen: make(map[int]bool), reported: make(map[string]bool)}
 }
 
 // Registered implements System. A process that was seen once is watched until
@@ -101,8 +102,12 @@ func (r *registrar) list() (problems []error) {
 			continue
 		}
 		r.watched[key] = &watched{Registered: p, had: make(map[syscall.Signal]bool)}
+		r.seen[p.PID] = true
 	}
 	for i := range bad {
+		if bad[i].Kind == pidfiles.Stale && r.seen[bad[i].PID] {
+			continue // it has ended, as it should, and its file is still there
+		}
 		if key := bad[i].Key(); !r.reported[key] {
 			r.reported[key] = true
 			problems = append(problems, &bad[i])

@@ -11,7 +11,8 @@ import (
 // ascending index, and a Problem for each file that names none to be trusted.
 // A process named by several files is returned once. Files that name a PID for
 // which skip returns true are left out unseen, neither verified nor a problem:
-// a master knows its own workers. skip may be nil.
+// a master knows its own workers. skip may be nil. A file that Write has made is
+// no problem for naming a process that has ended since.
 //
 // The caller closes what is returned. A process that was listed before is
 // listed again, with the same ID.
@@ -29,7 +30,8 @@ func (d *Dir) List(skip func(pid int) bool) ([]*Registered, []Problem) {
 		r, problem := d.look(file.name, skip)
 		switch {
 		case problem != nil:
-			if problem.Kind != vanished {
+			// A file of our own whose process has just ended is about to go.
+			if problem.Kind != vanished && !(problem.Kind == Stale && d.hasWritten(file.index, problem.PID)) {
 				problems = append(problems, *problem)
 			}
 		case r == nil:
