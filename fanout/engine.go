@@ -129,7 +129,7 @@ func (e *Engine) handle(in Input) {
 		e.exited(in)
 	case Stopped:
 		e.suspended = true
-		e.system.Suspend(in.Ref)
+		e.system.Suspend(in.Ref, in.By)
 	case SignalArrived:
 		e.signalArrived(in.Signal)
 	case OrphansReaped:

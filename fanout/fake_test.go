@@ -155,10 +155,10 @@ func (w *world) Inspect(refs []Ref) {
 	}
 	w.in <- in
 }
-func (w *world) Wake([]Ref)       {}
-func (w *world) Suspend(Ref)      {}
-func (w *world) GiveTerminal(Ref) {}
-func (w *world) TakeTerminal()    {}
+func (w *world) Wake([]Ref)                  {}
+func (w *world) Suspend(Ref, syscall.Signal) {}
+func (w *world) GiveTerminal(Ref)            {}
+func (w *world) TakeTerminal()               {}
 
 func (w *world) Registered(sig syscall.Signal) {
 	w.mu.Lock()

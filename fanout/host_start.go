@@ -99,7 +99,7 @@ func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 		s.Stdin = 0
 		if h.tty != nil {
 			s.Foreground = h.tty.ours()
-			s.Stopped = func() { h.send(Stopped{l.Ref}) }
+			s.Stopped = func(by syscall.Signal) { h.send(Stopped{l.Ref, by}) }
 		}
 	}
 	return s

@@ -44,8 +44,10 @@ type System interface {
 	// Inspect answers with Inspected.
 	Inspect(refs []Ref)
 	// Suspend stops brood itself as a terminal's job control does, once a
-	// foreground worker has stopped; as PID 1 it continues the worker.
-	Suspend(Ref)
+	// foreground worker was stopped by the signal; as PID 1 it continues the
+	// worker. One that was stopped for want of the terminal, which brood has,
+	// gets the terminal instead: a shell's fg of a job that runs sends nothing.
+	Suspend(Ref, syscall.Signal)
 	// GiveTerminal makes the worker the terminal's foreground again.
 	GiveTerminal(Ref)
 	// TakeTerminal makes brood the terminal's foreground again.
@@ -115,7 +117,10 @@ type Exited struct {
 }
 
 // Stopped says that job control has stopped a foreground worker.
-type Stopped struct{ Ref }
+type Stopped struct {
+	Ref
+	By syscall.Signal
+}
 
 // OrphansReaped says that adopted processes have ended.
 type OrphansReaped struct{ reaper.Orphans }

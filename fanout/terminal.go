@@ -64,12 +64,15 @@ func (h *Host) GiveTerminal(ref Ref) {
 // Suspend implements System. The shell above takes the terminal when brood
 // stops, and sends SIGCONT when it gives it back. PID 1 has nobody above and
 // cannot be stopped, so there the worker goes on.
-func (h *Host) Suspend(ref Ref) {
-	if h.tty == nil {
+func (h *Host) Suspend(ref Ref, by syscall.Signal) {
+	p := h.process(ref)
+	if h.tty == nil || p == nil {
 		return
 	}
 	h.tty.work.put(func() {
-		if os.Getpid() != 1 && syscall.Kill(os.Getpid(), syscall.SIGSTOP) == nil {
+		if (by == syscall.SIGTTIN || by == syscall.SIGTTOU) && h.tty.ours() {
+			h.tty.give(p.PID())
+		} else if os.Getpid() != 1 && syscall.Kill(os.Getpid(), syscall.SIGSTOP) == nil {
 			return
 		}
 		h.Signal([]Ref{ref}, syscall.SIGCONT, true)

@@ -15,7 +15,7 @@ type Process struct {
 	reaper  *Reaper
 	pid     int
 	exited  func(Exit)
-	stopped func()
+	stopped func(by syscall.Signal)
 
 	// Guarded by reaper.mu.
 	announced bool  // Started has returned

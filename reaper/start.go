@@ -33,8 +33,8 @@ type Spec struct {
 	// for long.
 	Exited func(Exit)
 	// Stopped, if set, is called from the goroutine of Run when a job-control
-	// signal has stopped the process.
-	Stopped func()
+	// signal has stopped the process: TSTP, TTIN, TTOU or STOP.
+	Stopped func(by syscall.Signal)
 }
 
 type forkRequest struct {

@@ -127,8 +127,8 @@ func (r *Reaper) watchStopped() {
 		if p.stopped == nil {
 			continue
 		}
-		if pid, err := waitid(unix.P_PID, p.pid, unix.WSTOPPED|unix.WNOHANG); err == nil && pid != 0 {
-			p.stopped()
+		if info, err := waitid(oneChild, p.pid, unix.WSTOPPED|unix.WNOHANG); err == nil && info.pid != 0 {
+			p.stopped(syscall.Signal(info.status))
 		}
 	}
 }
@@ -141,7 +141,8 @@ const (
 // peek returns the PID of a zombie and leaves it one, or 0 when there is none.
 // The error is ECHILD when there is no such child, ended or not.
 func peek(idType, id int) (int, error) {
-	return waitid(idType, id, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+	info, err := waitid(idType, id, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+	return int(info.pid), err
 }
 
 // siginfoChild is siginfo_t as waitid(2) fills it, on 64-bit Linux.
@@ -154,17 +155,16 @@ type siginfoChild struct {
 	_                  [100]byte
 }
 
-func waitid(idType, id, options int) (int, error) {
-	var info siginfoChild
+func waitid(idType, id, options int) (info siginfoChild, err error) {
 	for {
 		_, _, errno := syscall.RawSyscall6(syscall.SYS_WAITID, uintptr(idType), uintptr(id),
 			uintptr(unsafe.Pointer(&info)), uintptr(options), 0, 0)
 		switch errno {
 		case 0:
-			return int(info.pid), nil
+			return info, nil
 		case syscall.EINTR:
 		default:
-			return 0, errno
+			return info, errno
 		}
 	}
 }

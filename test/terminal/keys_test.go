@@ -1,7 +1,9 @@
 package terminal_test
 
 import (
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,13 +39,13 @@ func TestASingleWorkerReadsTheTerminal(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n1", "--", "sh", "-c", "echo ready; tac"}})
 		term.Screen.Await(t, "ready")
-		term.enter("1")
-		term.enter("2")
-		term.enter("3")
+		term.enter("early")
+		term.enter("middle")
+		term.enter("late")
 		term.press(ctrlD)
 		b.WantCode(t, 0)
 		screen := term.Screen.String()
-		if i := strings.LastIndex(screen, "3"); !strings.Contains(screen[i:], "2") {
+		if i := strings.LastIndex(screen, "late"); !strings.Contains(screen[i:], "middle") {
 			t.Errorf("tac wrote:\n%s", screen)
 		}
 	})
@@ -111,26 +113,43 @@ func TestCtrlZStopsBroodAndItsWorkerAndFgResumesBoth(t *testing.T) {
 	shell.WantCode(t, 0)
 }
 
-func TestFgAfterBgGivesTheWorkerTheTerminal(t *testing.T) {
+// For a job that runs, fg hands the terminal to brood and sends nothing: brood
+// passes it on when the worker asks for it.
+func TestFgAfterBgGivesTheWorkerTheTerminalWhenItReads(t *testing.T) {
 	bash := harness.Need(t, "bash")
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "file")
+	dir := t.TempDir()
+	ready, read := filepath.Join(dir, "ready"), filepath.Join(dir, "read")
 	shell, term := onTerminal(t, harness.Mode{}, harness.Options{Program: bash, Args: []string{"--norc", "-i"}})
-	term.enter("brood --pidfile " + filepath.Dir(file) + "/run/brood.pid -n1 -- worker slow " + file + " 1ms")
-	harness.File(t, file)
-	brood, worker := commBelow(shell.PID, "brood"), commBelow(shell.PID, "worker")
-	term.press(ctrlZ)
-	harness.Until(t, "brood is stopped", func() bool { p, _ := harness.Look(brood); return p.State == 'T' })
-	term.enter("bg")
-	harness.Until(t, "the worker goes on", func() bool { p, _ := harness.Look(worker); return p.State != 'T' })
-	term.enter("fg")
-	if !harness.Within(3*time.Second, func() bool { return term.foreground() == worker }) {
-		t.Errorf("the terminal belongs to group %d, want the worker's, %d (brood is %d)", term.foreground(), worker, brood)
+	write(t, filepath.Join(dir, "reader"), "echo $$ >"+ready+"; until [ -e "+read+" ]; do sleep 0.02; done; read -r line; echo got-$line\n")
+	term.enter("brood --pidfile " + dir + "/run/brood.pid -n1 -- sh " + dir + "/reader")
+	worker, err := strconv.Atoi(strings.TrimSpace(harness.File(t, ready)))
+	if err != nil {
+		t.Fatal(err)
 	}
-	term.press(ctrlC)
+	brood := commBelow(shell.PID, "brood")
+	stopped := func(pid int) bool { p, _ := harness.Look(pid); return p.State == 'T' }
+	term.press(ctrlZ)
+	harness.Until(t, "brood is stopped", func() bool { return stopped(brood) })
+	term.enter("bg")
+	harness.Until(t, "both go on", func() bool { return !stopped(brood) && !stopped(worker) })
+	term.enter("fg")
+	harness.Until(t, "the shell has handed the terminal over", func() bool { g := term.foreground(); return g == brood || g == worker })
+	write(t, read, "")
+	term.enter("a word")
+	term.Screen.Await(t, "got-a word")
 	harness.Until(t, "brood is gone", func() bool { return !harness.Alive(brood) })
+	term.enter("echo code-$?")
+	term.Screen.Await(t, "code-0")
 	term.enter("exit 0")
 	shell.WantCode(t, 0)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // In the background with tostop, who writes to the terminal gets SIGTTOU; a
