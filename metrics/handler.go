@@ -85,6 +85,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, http.StatusServiceUnavailable, "too many requests are under way")
 		return
 	}
+	defer func() { <-h.places }()
 	p, err := h.page(ctx, r)
 	if err != nil {
 		code := http.StatusServiceUnavailable
