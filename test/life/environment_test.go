@@ -71,14 +71,16 @@ func TestALeaderIsReplacedOnlyByTheNextInItsSlot(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		b := m.Start(t, "-n2", "--restart-backoff=1ms..1ms", "--", "sh", "-c",
 			"echo $BROOD_SLOT.$BROOD_INCARNATION leader=$BROOD_LEADER >>"+file+"; exec sleep 300")
-		first := b.Slot(1)
-		other := b.Slot(2)
+		written := func(n int) {
+			t.Helper()
+			harness.Until(t, strconv.Itoa(n)+" have written", func() bool { return strings.Count(harness.Content(file), "\n") == n })
+		}
+		written(2)
+		first, other := b.Slot(1), b.Slot(2)
 		_ = harness.Kill(first, syscall.SIGKILL)
-		b.SlotAfter(1, first)
+		written(3)
 		_ = harness.Kill(other, syscall.SIGKILL)
-		b.SlotAfter(2, other)
-		b.WaitRunning(4)
-		harness.Until(t, "all four have written", func() bool { return strings.Count(harness.Content(file), "\n") == 4 })
+		written(4)
 		b.Stop(t, 0)
 		wantLines(t, harness.Content(file), "leader=1", 2)
 		for _, want := range []string{"1.1 leader=1\n", "1.2 leader=1\n", "2.1 leader=\n", "2.2 leader=\n"} {
