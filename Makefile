@@ -10,7 +10,7 @@ GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
-GENERATED := docs/brood.1 docs/configuration.md
+GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md
 
 .PHONY: help
 help: ## this list
@@ -26,7 +26,8 @@ demo: build ## brood with three workers of a web service, for you to watch
 	@$(STATIC) -o bin/demo ./examples/demo
 	@bin/demo bin/brood bin/web
 
-# With BROOD_TEST_REQUIRE=1 nothing is skipped: what is missing is an error.
+# Results are not cached: Go does not see the programs that the tests build and
+# run. With BROOD_TEST_REQUIRE=1 nothing is skipped: what is missing is an error.
 .PHONY: test
 test: go ## vet, format and all tests, with the race detector
 	@scripts/need \
@@ -37,13 +38,15 @@ test: go ## vet, format and all tests, with the race detector
 		'gunicorn=gunicorn:tests with a Python service are skipped' \
 		'nginx=nginx-light:tests with nginx are skipped' \
 		'expect=expect:tests at a terminal are skipped' \
-		'busybox=busybox-static:tests with a small shell are skipped' \
+		'busybox=busybox-static:tests with a small shell and of images are skipped' \
+		'promtool=prometheus:tests with a real Prometheus are skipped' \
+		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
 	@files=$$(gofmt -l .); \
 		if [ -n "$$files" ]; then echo "not formatted, run make fmt: $$files"; exit 1; fi
-	@if command -v gcc >/dev/null; then set -x; CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...; \
-		else set -x; go test $(TESTFLAGS) ./...; fi
+	@if command -v gcc >/dev/null; then set -x; CGO_ENABLED=1 go test -race -count=1 $(TESTFLAGS) ./...; \
+		else set -x; go test -count=1 $(TESTFLAGS) ./...; fi
 
 .PHONY: race
 race: go ## the tests that race most, ten times over

@@ -31,7 +31,8 @@ func (d *Dir) List(skip func(pid int) bool) ([]*Registered, []Problem) {
 		switch {
 		case problem != nil:
 			// A file of our own whose process has just ended is about to go.
-			if problem.Kind != vanished && !(problem.Kind == Stale && d.hasWritten(file.index, problem.PID)) {
+			ours := problem.Kind == Stale && d.hasWritten(file.index, problem.PID)
+			if problem.Kind != vanished && !ours {
 				problems = append(problems, *problem)
 			}
 		case r == nil:

@@ -1,6 +1,6 @@
-// Gendocs writes what the docs say about brood's settings, from the same table
-// as the flags: the manual page and the table in configuration.md. Run it in
-// the module's root:
+// Gendocs writes those parts of the docs that come from the code: the manual
+// page, and the tables of the settings and of the metrics. Run it in the
+// module's root:
 //
 //	go run ./internal/gendocs
 package main
@@ -8,16 +8,24 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/brood-init/brood/entrypoint"
 )
 
-// The table stands between these lines.
+// pages are those with a table, which stands between two lines that name it.
+func pages() map[string]func(io.Writer) {
+	return map[string]func(io.Writer){
+		"configuration.md": entrypoint.WriteSettings,
+		"metrics.md":       writeMetrics,
+	}
+}
+
 const (
-	begin = "<!-- settings: made by go run ./internal/gendocs -->\n"
-	end   = "<!-- settings: end -->\n"
+	begin = "<!-- table: made by go run ./internal/gendocs -->\n"
+	end   = "<!-- table: end -->\n"
 )
 
 func main() {
@@ -35,21 +43,23 @@ func main() {
 
 // generate is what the files in dir should hold, by path.
 func generate(dir string) (map[string][]byte, error) {
-	path := filepath.Join(dir, "configuration.md")
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	before, rest, ok := bytes.Cut(page, []byte(begin))
-	_, after, ok2 := bytes.Cut(rest, []byte(end))
-	if !ok || !ok2 {
-		return nil, fmt.Errorf("cannot find the place for the table in %q: it has no lines %q and %q", path, begin, end)
-	}
-	var table, manual bytes.Buffer
-	entrypoint.WriteSettings(&table)
+	var manual bytes.Buffer
 	entrypoint.WriteManPage(&manual)
-	return map[string][]byte{
-		path:                          bytes.Join([][]byte{before, []byte(begin), table.Bytes(), []byte(end), after}, nil),
-		filepath.Join(dir, "brood.1"): manual.Bytes(),
-	}, nil
+	files := map[string][]byte{filepath.Join(dir, "brood.1"): manual.Bytes()}
+	for name, write := range pages() {
+		path := filepath.Join(dir, name)
+		page, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		before, rest, ok := bytes.Cut(page, []byte(begin))
+		_, after, ok2 := bytes.Cut(rest, []byte(end))
+		if !ok || !ok2 {
+			return nil, fmt.Errorf("cannot find the place for the table in %q: it has no lines %q and %q", path, begin, end)
+		}
+		var table bytes.Buffer
+		write(&table)
+		files[path] = bytes.Join([][]byte{before, []byte(begin), table.Bytes(), []byte(end), after}, nil)
+	}
+	return files, nil
 }

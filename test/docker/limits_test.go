@@ -1,0 +1,83 @@
+package docker_test
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+func TestTheNumberOfWorkersFollowsTheLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		cpus         int // that the machine must have
+		flags, words string
+		want         string
+		because      []string
+	}{
+		{2, "--cpus 1.5", "", "2", []string{"quota=1.5", "affinity=2"}},
+		{1, "--cpus 1", "", "1", []string{"source=cgroup", "quota=1"}},
+		{1, "--cpus 0.3", "", "1", []string{"source=cgroup", "quota=0.3"}},
+		{1, "--cpuset-cpus 0", "", "1", []string{"source=affinity", "affinity=1"}},
+		{2, "--cpuset-cpus 0,1 --cpu-shares 128", "", "2", []string{"source=affinity", "affinity=2"}},
+		{1, "--cpus 1", "--min-processes 3", "3", []string{"min"}},
+		{2, "--memory 128m", "--memory-per-process 100MiB", "1", []string{"source=memory"}},
+		{1, "--cpus 1", "-n 3", "3", []string{"source=requested"}},
+	} {
+		t.Run(strings.TrimSpace(test.flags+" "+test.words), func(t *testing.T) {
+			t.Parallel()
+			if n := runtime.NumCPU(); n < test.cpus {
+				harness.Missing(t, "this machine has %d CPU, and the engine refuses to promise %d", n, test.cpus)
+			}
+			c := run(t, test.flags, test.words+" -- /guest serve")
+			c.await(1, "ready")
+			for _, word := range append(test.because, "processes="+test.want) {
+				c.wants(1, "msg=starting", word)
+			}
+			c.await(number(t, test.want), "ready")
+			c.stops(0)
+			c.wants(number(t, test.want), `msg="worker started"`)
+		})
+	}
+}
+
+// The limit is lowered below what runs, so that not one more process may be.
+func TestAtTheLimitOnProcessesAStartFailsAndBroodLives(t *testing.T) {
+	t.Parallel()
+	c := run(t, "--pids-limit 200", "-n2 --restart-backoff 50ms..200ms --max-restarts 1000/1m -- /guest quit 7")
+	c.await(2, "ready")
+	docker(t, "update", "--pids-limit", "2", c.name)
+	c.signal("USR1")
+	c.await(3, "worker not started", "slot=1", "resource temporarily unavailable", "pids.max")
+	if !c.state().Running {
+		t.Error("brood has ended for want of a process")
+	}
+	docker(t, "update", "--pids-limit", "200", c.name)
+	c.await(3, "ready")
+	c.stops(0)
+}
+
+func TestAWorkerKilledForLackOfMemoryIsReplaced(t *testing.T) {
+	t.Parallel()
+	c := run(t, "--memory 96m --memory-swap 96m", "-n2 -- /guest hog 300")
+	c.await(1, "worker exited", "slot=1", "code=137")
+	c.await(2, "ready")
+	c.wants(1, "worker exited", "reason=oom")
+	c.wants(1, "worker started", "slot=1", "incarnation=2")
+	c.wants(0, "holds")
+	c.wants(1, "worker started", "slot=2")
+	c.stops(0)
+}
+
+// A container that is much smaller than its machine must not be told by the
+// machine's figures.
+func TestTheCheckVerbSaysWhatWouldRunHere(t *testing.T) {
+	t.Parallel()
+	c := run(t, "--cpus 1 --memory 128m --pids-limit 100", "check -- /guest serve")
+	c.ends(0)
+	if said := c.said(); !strings.Contains(said, "1") || os.Getenv("BROOD_TEST_VERBOSE") != "" {
+		t.Log(said)
+	}
+}

@@ -1,0 +1,114 @@
+package prometheus_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/brood-init/brood/metrics"
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+const deploy = "../../deploy/prometheus"
+
+// promtool runs it where the rules are.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command(harness.Need(t, "promtool"), args...)
+	cmd.Dir = deploy
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func TestTheShippedRulesAreValidAndPassTheirTests(t *testing.T) {
+	t.Parallel()
+	promtool(t, "check", "config", "prometheus.yml")
+	promtool(t, "check", "rules", "--lint-fatal", "rules.yml")
+	promtool(t, "test", "rules", "rules_test.yml")
+}
+
+func content(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(deploy, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func matches(pattern, text string) (found []string) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func TestEveryAlertHasATestInWhichItFires(t *testing.T) {
+	t.Parallel()
+	rules := matches(`(?m)^\s*- alert: (\w+)$`, content(t, "rules.yml"))
+	tested := matches(`(?m)^\s*- alertname: (\w+)$`, content(t, "rules_test.yml"))
+	if len(rules) < 10 || !slices.Equal(rules, tested) {
+		t.Errorf("the alerts are\n%q, and those tested\n%q", rules, tested)
+	}
+}
+
+// A misspelt name is no error for Prometheus, only an alert that never fires.
+func TestTheRulesNameWhatBroodExports(t *testing.T) {
+	t.Parallel()
+	known := map[string]map[string][]string{}
+	for _, d := range metrics.Descriptors() {
+		known[d.Name] = map[string][]string{}
+		for _, l := range d.Labels {
+			known[d.Name][l.Name] = l.Values
+		}
+	}
+	for _, file := range []string{"rules.yml", "rules_test.yml"} {
+		text := content(t, file)
+		for _, use := range regexp.MustCompile(`(worker:)?\b(brood_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(text, -1) {
+			metric := use[2]
+			labels, ok := known[metric]
+			if !ok {
+				if use[1] == "" && metric != "brood_worker_cpu_seconds" {
+					t.Errorf("%s: brood exports no %s", file, metric)
+				}
+				continue
+			}
+			for _, m := range regexp.MustCompile(`(\w+)(?:=|!=|=~|!~)"([^"]*)"`).FindAllStringSubmatch(use[3], -1) {
+				values, ok := labels[m[1]]
+				if !ok && m[1] != "instance" {
+					t.Errorf("%s: %s has no label %s", file, metric, m[1])
+				}
+				for value := range strings.SplitSeq(m[2], "|") {
+					if len(values) > 0 && !slices.Contains(values, value) {
+						t.Errorf("%s: %s of %s is never %q", file, m[1], metric, value)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestThePageIsAsPrometheusWantsIt(t *testing.T) {
+	t.Parallel()
+	tool := harness.Need(t, "promtool")
+	address := freeAddress(t)
+	b := harness.Mode{}.Start(t, "-n2", "--metrics-addr", address, "--prepare", "true", "--", "worker", "wait")
+	var text string
+	harness.Until(t, "there is a page with two workers", func() bool {
+		var err error
+		text, err = page("http://" + address + "/metrics")
+		return err == nil && strings.Count(text, "\nbrood_worker_up{") == 2
+	})
+	check := exec.Command(tool, "check", "metrics")
+	check.Stdin = strings.NewReader(text)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+	b.Stop(t, 0)
+}
