@@ -56,11 +56,11 @@ package fanout
 func transitions() map[SlotState][]SlotState {
 	return map[SlotState][]SlotState{
 		"":            {SlotStarting},
-		SlotStarting:  {SlotReady, SlotStopping, SlotBackoff, SlotCompleted, SlotFailed},
-		SlotReady:     {SlotStopping, SlotBackoff, SlotCompleted, SlotFailed},
-		SlotStopping:  {SlotCompleted},
-		SlotBackoff:   {SlotStarting},
-		SlotFailed:    {SlotStarting},
-		SlotCompleted: {},
+		SlotStarting:  {SlotReady, SlotStopping, SlotBackoff, SlotCompleted, SlotFailed, ""},
+		SlotReady:     {SlotStarting, SlotStopping, SlotBackoff, SlotCompleted, SlotFailed},
+		SlotStopping:  {SlotStarting, SlotBackoff, SlotCompleted, SlotFailed, ""},
+		SlotBackoff:   {SlotStarting, ""},
+		SlotFailed:    {SlotStarting, ""},
+		SlotCompleted: {""},
 	}
 }

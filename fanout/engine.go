@@ -38,13 +38,21 @@ type Engine struct {
 	phase  Phase
 	timers *timers
 
-	slots roster
+	slots     roster
+	begun     bool // a worker's start was attempted
+	wanted    int  // how many workers there should be
+	limit     int  // how many the container's limits allow
+	following bool // wanted follows limit
+	ready     int  // slots in the state ready
+	due       int  // slots whose process is to be replaced
+	reload    *reload
 	// early are signals that came before the first workers could get them.
 	early []syscall.Signal
 
 	prepare    hookRun
 	finish     hookRun
 	exitHooks  exitHooks
+	probes     map[Ref]bool              // probes that run as processes
 	registered map[int]RegisteredProcess // by PID, alive when last seen
 	looks      int                       // Registered requests under way
 	naturalEnd bool                      // every worker has completed
@@ -68,7 +76,11 @@ func New(plan Plan, system System, inputs <-chan Input, observers ...Observer) *
 		random:     rand.Float64,
 		workerBase: without(plan.Environment, plan.WorkerEnvironment),
 		slots:      newRoster(plan.Taken),
+		wanted:     plan.Count,
+		limit:      plan.Auto,
+		following:  plan.FollowLimits,
 		exitHooks:  newExitHooks(),
+		probes:     make(map[Ref]bool),
 		registered: make(map[int]RegisteredProcess),
 	}
 	e.snapshot.Store(&Snapshot{Wanted: plan.Count, Phase: PhasePreparing})
@@ -130,6 +142,20 @@ func (e *Engine) handle(in Input) {
 	case Stopped:
 		e.suspended = true
 		e.system.Suspend(in.Ref, in.By)
+	case Probed:
+		e.probed(in)
+	case Notified:
+		e.notified(in)
+	case Measured:
+		e.measured(in)
+	case LimitsSeen:
+		e.limitsSeen(in)
+	case ReloadAsked:
+		e.reloadAsked(in.Answer)
+	case ScaleAsked:
+		e.scaleAsked(in)
+	case StopAsked:
+		e.beginStop(stopCause{})
 	case SignalArrived:
 		e.signalArrived(in.Signal)
 	case OrphansReaped:
@@ -170,6 +196,8 @@ func (e *Engine) startFailed(in StartFailed) {
 	switch in.Kind {
 	case KindWorker:
 		e.workerStartFailed(in)
+	case KindProbe:
+		e.probeExited(in.Ref, 0, in.Err)
 	case KindExitHook:
 		e.exitHookEnded(in.Ref, HookFinished{Code: hookStartCode(in.Code), Err: in.Err})
 	case KindPrepare:
@@ -183,6 +211,8 @@ func (e *Engine) exited(in Exited) {
 	switch in.Kind {
 	case KindWorker:
 		e.workerExited(in)
+	case KindProbe:
+		e.probeExited(in.Ref, in.ExitCode(), nil)
 	case KindExitHook:
 		e.exitHookEnded(in.Ref, HookFinished{Code: in.ExitCode()})
 	case KindPrepare:
@@ -203,6 +233,7 @@ func (e *Engine) progress() {
 		before = e.phase
 		switch e.phase {
 		case PhaseRunning:
+			e.rebalance()
 			e.endIfNobodyIsLeft()
 		case PhaseDraining, PhaseTerminating:
 			e.sweepIfAllEnded()

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/brood-init/brood/internal/expand"
 )
 
 // The variables that tell a worker who it is. Hooks get some of them too.
@@ -24,11 +22,10 @@ const (
 	EnvUptime        = "BROOD_UPTIME" // seconds, with a fraction
 )
 
-// launch is the slot's next process: the command, its arguments expanded if
+// launch is a worker to be: the command, its arguments expanded if
 // asked for, and the environment with the worker's identity.
-func (e *Engine) launch(s *slot) Launch {
-	w := s.worker
-	id := expand.Values{Slot: s.number, Index: s.number - 1, Count: e.plan.Count}
+func (e *Engine) launch(w *worker) Launch {
+	s, id := w.slot, e.identity(w.slot)
 	args := e.plan.Command
 	if e.plan.Arguments != nil {
 		args = make([]string, 1, len(e.plan.Command))
@@ -52,7 +49,8 @@ func (e *Engine) launch(s *slot) Launch {
 	for _, v := range e.plan.WorkerEnvironment {
 		env = append(env, v.Key+"="+v.Value.Expand(id))
 	}
-	return Launch{Ref: w.ref, Args: args, Env: env, Stdin: e.plan.InheritStdin}
+	env = append(env, e.notifyEnvironment()...)
+	return Launch{Ref: w.ref, Args: args, Env: env, Stdin: e.plan.InheritStdin, Beside: s.successor == w}
 }
 
 // commonEnvironment is base and what workers and hooks share, with room for
@@ -60,7 +58,7 @@ func (e *Engine) launch(s *slot) Launch {
 func (e *Engine) commonEnvironment(base []string, room int) []string {
 	env := make([]string, 0, len(base)+2+room)
 	env = append(env, base...)
-	env = append(env, EnvCount+"="+strconv.Itoa(e.plan.Count))
+	env = append(env, EnvCount+"="+strconv.Itoa(e.wanted))
 	if e.plan.PIDFiles != nil {
 		env = append(env, EnvPIDFile+"="+e.plan.PIDFiles.String())
 	}

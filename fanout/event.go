@@ -80,6 +80,75 @@ type (
 		Slot   int
 		Others int // workers that still run
 	}
+	// WorkerTold tells that a worker alone was sent a signal that should end it.
+	WorkerTold struct {
+		Slot, Incarnation, PID int
+		Signal                 syscall.Signal
+		Why                    string
+	}
+	// WorkerUnready tells that a worker was not ready in time.
+	WorkerUnready struct {
+		Slot, PID int
+		After     time.Duration
+		Err       error // what the last probe said, nil without one
+	}
+	// WorkerStatus tells what a worker says of itself.
+	WorkerStatus struct {
+		Slot, PID int
+		Status    string
+	}
+	// ProbeFailed tells that a ready worker has not answered.
+	ProbeFailed struct {
+		Slot, PID, InARow int
+		Err               error
+	}
+	// WorkerStuck tells that a worker no longer does its work.
+	WorkerStuck struct {
+		Slot, PID int
+		Err       error
+	}
+	// TooMuchMemory tells that a worker is over the bound.
+	TooMuchMemory struct {
+		Slot, PID  int
+		RSS, Bound uint64 // bytes
+	}
+	// SlotReplaced tells that a slot's new process is ready.
+	SlotReplaced struct {
+		Slot  int
+		Cause ReplaceCause
+	}
+	// ReplacementFailed tells that it has ended before it was.
+	ReplacementFailed struct {
+		Slot  int
+		Cause ReplaceCause
+		Why   string
+	}
+	// ReloadBegan tells how many slots are replaced, and Down that nobody
+	// serves meanwhile.
+	ReloadBegan struct {
+		Slots int
+		Down  bool
+	}
+	// ReloadEnded tells how a reload ended; Err is nil if it went well.
+	ReloadEnded struct {
+		Replaced, Slots int
+		Took            time.Duration
+		Err             error
+	}
+	// Scaled tells that another number of workers is wanted.
+	Scaled struct {
+		From, To int
+		Cause    string // "asked" or "limits"
+	}
+	// ScaleRefused tells that a number cannot be had.
+	ScaleRefused struct{ Err error }
+	// LimitChanged tells that the container's limits allow another number.
+	LimitChanged struct {
+		From, To int
+		Reason   string
+		Followed bool
+	}
+
 	// SlotTaken tells that a slot's number belongs to somebody else.
 	SlotTaken struct{ Slot, PID int }
 	// LeftoversFound tells that an ended worker has left processes behind.
@@ -187,3 +256,16 @@ func (HookDropped) event()         {}
 func (OrphansAdopted) event()      {}
 func (Exiting) event()             {}
 func (Panicked) event()            {}
+func (WorkerTold) event()          {}
+func (WorkerUnready) event()       {}
+func (WorkerStatus) event()        {}
+func (ProbeFailed) event()         {}
+func (WorkerStuck) event()         {}
+func (TooMuchMemory) event()       {}
+func (SlotReplaced) event()        {}
+func (ReplacementFailed) event()   {}
+func (ReloadBegan) event()         {}
+func (ReloadEnded) event()         {}
+func (Scaled) event()              {}
+func (ScaleRefused) event()        {}
+func (LimitChanged) event()        {}

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/brood-init/brood/internal/expand"
 	"github.com/brood-init/brood/pidfiles"
 	"github.com/brood-init/brood/reaper"
 )
@@ -33,9 +35,14 @@ type world struct {
 
 	// onStart decides what becomes of a start; nil starts it.
 	onStart func(Launch) Input
+	onEvent func(Event)
+	answers []chan error
 	// onSignal is what a process does with a signal; nil: TERM, INT, QUIT and
 	// KILL end it at once.
 	onSignal func(Ref, syscall.Signal)
+	// onProbe is a worker's answer to a probe; false is none. nil is none ever.
+	onProbe func(Ref) (err error, answers bool)
+	rss     map[Ref]uint64
 	// leftovers are groups with members after their leader's end.
 	leftovers  map[Ref]bool
 	registered []RegisteredProcess
@@ -55,7 +62,7 @@ type sentSignal struct {
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, in: make(chan Input, 4096), nextPID: 100,
-		alive: make(map[Ref]int), leftovers: make(map[Ref]bool), told: make(map[int]bool),
+		alive: make(map[Ref]int), leftovers: make(map[Ref]bool), told: make(map[int]bool), rss: make(map[Ref]uint64),
 	}
 }
 
@@ -155,6 +162,30 @@ func (w *world) Inspect(refs []Ref) {
 	}
 	w.in <- in
 }
+func (w *world) WritePIDFile(Ref) {}
+func (w *world) CloseSockets()    {}
+func (w *world) Probe(of Ref, _ Prober, _ expand.Values, timeout time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.onProbe == nil {
+		return
+	}
+	if err, answers := w.onProbe(of); answers {
+		w.in <- Probed{of, err}
+	} else {
+		w.later(timeout, func() { w.in <- Probed{of, errNoAnswer} })
+	}
+}
+
+func (w *world) Measure(refs []Ref) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	in := Measured{RSS: make(map[Ref]uint64)}
+	for _, ref := range refs {
+		in.RSS[ref] = w.rss[ref]
+	}
+	w.in <- in
+}
 func (w *world) Wake([]Ref)                  {}
 func (w *world) Suspend(Ref, syscall.Signal) {}
 func (w *world) GiveTerminal(Ref)            {}
@@ -227,10 +258,14 @@ func play(t *testing.T, plan Plan, prepare func(*world), act func(*world)) (w *w
 		w.engine = New(plan, w, w.in, func(_ time.Time, ev Event) {
 			w.handOver()
 			w.events = append(w.events, ev)
+			if w.onEvent != nil {
+				w.onEvent(ev)
+			}
 			if c, ok := ev.(SlotEntered); ok && !slices.Contains(allowed[c.From], c.To) {
 				t.Errorf("slot %d went from %q to %q", c.Slot, c.From, c.To)
 			}
 		})
+		w.engine.random = rand.New(rand.NewPCG(1, 2)).Float64
 		began := time.Now()
 		done := make(chan struct{})
 		go func() {
@@ -327,6 +362,8 @@ func (w *world) started(kind Kind) int {
 	return n
 }
 
+var errNoAnswer = errors.New("no answer")
+
 var errNoFork = errors.New("resource temporarily unavailable")
 
 // basePlan is a plan like the defaults, for n workers.
@@ -346,7 +383,7 @@ func basePlan(n int) Plan {
 			syscall.SIGUSR1: {Kind: ActionForward, Signal: syscall.SIGUSR1},
 			syscall.SIGUSR2: {Kind: ActionForward, Signal: syscall.SIGINT},
 		},
-		PIDFiles: &pattern,
+		PIDFiles: &pattern, Auto: n, MaxCount: 16, Disruption: Disruption{MaxUnavailable: 1}, ReadyTimeout: time.Minute,
 	}
 }
 

@@ -24,6 +24,12 @@ func (e *Engine) signalArrived(sig syscall.Signal) {
 		e.stopRequested(sig)
 	case ActionForward:
 		e.forward(action.Signal)
+	case ActionReload:
+		e.reloadAsked(nil)
+	case ActionScaleUp:
+		e.scaleAsked(ScaleAsked{Scale: Scale{Relative: true, N: 1}})
+	case ActionScaleDown:
+		e.scaleAsked(ScaleAsked{Scale: Scale{Relative: true, N: -1}})
 	}
 }
 
@@ -69,13 +75,15 @@ func (e *Engine) forward(sig syscall.Signal) {
 		return
 	}
 	n := 0
-	if running := e.slots.running(); len(running) > 0 {
+	if running := e.slots.processes(); len(running) > 0 {
 		n = e.system.Signal(refs(running), sig, e.plan.Group)
 	}
 	for s := range e.slots.all() {
-		if w := s.worker; w != nil && w.pid == 0 && len(w.pending) < maxPending {
-			w.pending = append(w.pending, sig)
-			n++
+		for _, w := range s.processes() {
+			if w.pid == 0 && len(w.pending) < maxPending {
+				w.pending = append(w.pending, sig)
+				n++
+			}
 		}
 	}
 	e.emit(SignalForwarded{sig, n})
@@ -88,10 +96,10 @@ func (e *Engine) resumeForeground() (resumed bool) {
 	if !e.plan.InheritStdin {
 		return false
 	}
-	for _, s := range e.slots.running() {
-		e.system.GiveTerminal(s.worker.ref)
+	for _, w := range e.slots.processes() {
+		e.system.GiveTerminal(w.ref)
 		if e.suspended {
-			e.system.Signal([]Ref{s.worker.ref}, syscall.SIGCONT, true)
+			e.system.Signal([]Ref{w.ref}, syscall.SIGCONT, true)
 		}
 	}
 	resumed, e.suspended = e.suspended, false

@@ -79,7 +79,7 @@ func (e *Engine) killPrepare() {
 // hook that was started, or, without one, after the first attempt to start a
 // worker.
 func (e *Engine) finishWanted() bool {
-	begun := e.prepare.asked || e.slots.lowest() != nil
+	begun := e.prepare.asked || e.begun
 	return e.plan.Finish.Defined() && begun && !e.finish.asked
 }
 

@@ -67,7 +67,7 @@ func (h *Host) start(l Launch) *StartFailed {
 		if discard {
 			return &StartFailed{Ref: l.Ref, Err: errDiscarded}
 		}
-		if pid := h.takenBy(l.Slot); pid != 0 {
+		if pid := h.takenBy(l.Slot); pid != 0 && !l.Beside {
 			return &StartFailed{Ref: l.Ref, TakenBy: pid}
 		}
 	}
@@ -92,7 +92,7 @@ func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 	s := reaper.Spec{
 		Path: path, Args: args, Env: l.Env, Dir: h.cwd,
 		Stdin: int(h.null.Fd()), Stdout: 1, Stderr: 2,
-		Started: func(p *reaper.Process, at time.Time) { h.hasStarted(l.Ref, p, at) },
+		Started: func(p *reaper.Process, at time.Time) { h.hasStarted(l.Ref, l.Beside, p, at) },
 		Exited:  func(x reaper.Exit) { h.send(Exited{l.Ref, x, h.oom.explains(x.Status)}) },
 	}
 	if l.Stdin {
@@ -105,17 +105,33 @@ func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 	return s
 }
 
-func (h *Host) hasStarted(ref Ref, p *reaper.Process, at time.Time) {
+func (h *Host) hasStarted(ref Ref, beside bool, p *reaper.Process, at time.Time) {
 	h.mu.Lock()
 	h.processes[ref] = p
 	h.mu.Unlock()
-	if ref.Kind == KindWorker && h.dir != nil {
-		if err := h.dir.Write(ref.Slot, p.PID()); err != nil {
-			// A worker without a file works; who looks for the file must know.
-			h.send(RegisteredProblem{err})
-		}
+	if ref.Kind == KindWorker && !beside {
+		h.writePIDFile(ref.Slot, p.PID())
 	}
 	h.send(Started{ref, p.PID(), at})
+}
+
+func (h *Host) writePIDFile(slot, pid int) {
+	if h.dir == nil {
+		return
+	}
+	if err := h.dir.Write(slot, pid); err != nil {
+		// A worker without a file works; who looks for the file must know.
+		h.send(RegisteredProblem{err})
+	}
+}
+
+// WritePIDFile implements System.
+func (h *Host) WritePIDFile(ref Ref) {
+	h.files.put(func() {
+		if p := h.process(ref); p != nil && h.reaper.Owns(p.PID()) {
+			h.writePIDFile(ref.Slot, p.PID())
+		}
+	})
 }
 
 // takenBy returns the living process that has registered under a slot's number

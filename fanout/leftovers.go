@@ -53,7 +53,7 @@ func (e *Engine) awaitLeftovers(s *slot, in Exited, deadline time.Time, next sys
 			e.emit(Abandoned{What: "leftovers of a worker that SIGKILL does not end"})
 		}
 		e.forget(s, in.Ref)
-		e.restartIfDue(s)
+		e.settle(s)
 	})
 }
 

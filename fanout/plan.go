@@ -25,13 +25,34 @@ type Plan struct {
 
 	// Count is how many workers are wanted at the start; 0 is allowed.
 	Count int
+	// Auto is how many workers the container's limits allow at the start;
+	// FollowLimits makes the wanted number follow what is seen of them later.
+	Auto         int
+	FollowLimits bool
+	// MinCount and MaxCount bound what may be asked for; MaxCount 0 is no bound.
+	MinCount, MaxCount int
 	// InheritStdin gives the single worker brood's stdin and, on a terminal,
 	// the foreground.
 	InheritStdin bool
 	// Group sends forwarded and stop signals to process groups, not processes.
 	Group bool
-	// ReadyAfter is how long a worker must stay alive to count as ready.
-	ReadyAfter time.Duration
+	// Ready is how a worker shows that it is ready, within ReadyTimeout; with
+	// the zero Check it has to stay alive for ReadyAfter.
+	Ready        Check
+	ReadyAfter   time.Duration
+	ReadyTimeout time.Duration
+	// Live is how a ready worker shows that it still does its work, and
+	// Watchdog how often it has to say so by itself; 0 is never.
+	Live     Check
+	Watchdog time.Duration
+	// NotifySocket is where workers send what sd_notify(3) says; "" is nowhere.
+	NotifySocket string
+	// Disruption bounds what replacements may take down at once.
+	Disruption Disruption
+	// MaxAge and MaxRSS (bytes) have a worker replaced that gets older or
+	// bigger; 0 is no bound.
+	MaxAge time.Duration
+	MaxRSS uint64
 
 	Restart     RestartPolicy
 	Backoff     Backoff

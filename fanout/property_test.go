@@ -25,6 +25,7 @@ func moves() *rapid.Generator[[]move] {
 		return move{
 			Do: rapid.SampledFrom([]string{
 				"wait", "wait", "wait", "exit", "exit", "crash", "forward", "stop", "register", "unregister", "leave behind",
+				"reload", "up", "down", "limits", "notify", "fat",
 			}).Draw(t, "do"),
 			Slot: rapid.IntRange(1, 4).Draw(t, "slot"),
 			Code: rapid.SampledFrom([]int{0, 0, 1, 3, 143}).Draw(t, "code"),
@@ -38,6 +39,14 @@ func plans() *rapid.Generator[Plan] {
 	return rapid.Custom(func(t *rapid.T) Plan {
 		p := basePlan(rapid.IntRange(0, 4).Draw(t, "count"))
 		p.Restart = rapid.SampledFrom([]RestartPolicy{RestartOnFailure, RestartAlways, RestartNever}).Draw(t, "restart")
+		p.Disruption = rapid.SampledFrom([]Disruption{{1, 0}, {2, 0}, {0, 1}, {1, 1}, {0, 2}}).Draw(t, "disruption")
+		p.FollowLimits = rapid.Bool().Draw(t, "follow limits")
+		p.MinCount, p.MaxCount = 0, 6
+		p.MaxRSS = 100
+		p.MaxAge = time.Duration(rapid.SampledFrom([]int{0, 0, 5, 20}).Draw(t, "max age")) * time.Second
+		if rapid.Bool().Draw(t, "ready by notify") {
+			p.Ready, p.ReadyTimeout, p.NotifySocket = Check{Notify: true}, 2*time.Second, "/run/x/notify"
+		}
 		p.FailFast = rapid.Bool().Draw(t, "fail fast")
 		p.Leftovers = rapid.SampledFrom([]LeftoverPolicy{LeftoversKill, LeftoversKeep}).Draw(t, "leftovers")
 		p.MaxRestarts.Failures = rapid.IntRange(0, 4).Draw(t, "max restarts")
@@ -75,6 +84,7 @@ func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 				w.onSignal = ignoreAllBut(w, 0)
 			}
 			w.onStart = func(l Launch) Input { return w.checkStart(l, plan, violation) }
+			w.onEvent = func(ev Event) { w.checkDisruption(ev, plan, violation) }
 		}, func(w *world) {
 			for _, m := range todo {
 				w.make(m)
@@ -96,7 +106,7 @@ func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 func (w *world) make(m move) {
 	var ref Ref
 	for r := range w.alive {
-		if r.Kind == KindWorker && r.Slot == m.Slot {
+		if r.Kind == KindWorker && r.Slot == m.Slot && (ref == (Ref{}) || r.Incarnation < ref.Incarnation) {
 			ref = r
 		}
 	}
@@ -120,6 +130,28 @@ func (w *world) make(m move) {
 		}
 	case "forward":
 		w.in <- SignalArrived{syscall.SIGHUP}
+	case "reload":
+		if len(got[Exiting](w)) == 0 {
+			w.in <- ReloadAsked{w.answer()}
+		}
+	case "up", "down":
+		n := 1
+		if m.Do == "down" {
+			n = -1
+		}
+		w.in <- ScaleAsked{Scale: Scale{Relative: true, N: n, Auto: m.Code == 3}}
+	case "limits":
+		w.in <- LimitsSeen{m.Slot, "test"}
+	case "notify":
+		for r := range w.alive {
+			if r.Kind == KindWorker && r.Slot >= m.Slot {
+				w.in <- Notified{Ref: r, Ready: true, Stopping: m.Code == 1, Ping: true}
+			}
+		}
+	case "fat":
+		if ref != (Ref{}) {
+			w.rss[ref] = 200
+		}
 	case "stop":
 		w.in <- SignalArrived{syscall.SIGTERM}
 	case "register":
@@ -130,16 +162,26 @@ func (w *world) make(m move) {
 	w.after(m.Wait)
 }
 
+// answer is a place for the answer to a reload; each has to come.
+func (w *world) answer() chan<- error {
+	one := make(chan error, 1)
+	w.answers = append(w.answers, one)
+	return one
+}
+
+// checkStart runs on the engine's goroutine, so it may look at the engine.
 func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) Input {
 	leads := func(env []string) bool { return slices.Contains(env, "BROOD_LEADER=1") }
-	workers := 0
+	workers, beside := 0, 0
 	for ref := range w.alive {
 		if ref.Kind != KindWorker || l.Kind != KindWorker {
 			continue
 		}
-		workers++
+		if _, worker := w.engine.incarnation(ref); worker == nil || worker.sent == 0 {
+			workers++
+		}
 		if ref.Slot == l.Slot {
-			violation("slot %d is started while %v runs", l.Slot, ref)
+			beside++
 		}
 		for _, other := range w.launches {
 			if other.Ref == ref && leads(other.Env) && leads(l.Env) {
@@ -147,8 +189,12 @@ func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) 
 			}
 		}
 	}
-	if l.Kind == KindWorker && workers >= plan.Count {
-		violation("%v is started while %d of %d run", l.Ref, workers, plan.Count)
+	if beside > 0 && !l.Beside || beside > 1 {
+		violation("%v is started while %d of its slot run", l.Ref, beside)
+	}
+	surplus := max(0, w.engine.slots.open-w.engine.wanted) // to be closed as fast as the budget allows
+	if most := w.engine.wanted + surplus + plan.Disruption.MaxSurge; l.Kind == KindWorker && workers >= most {
+		violation("%v is started while %d of %d run", l.Ref, workers, most)
 	}
 	for ref := range w.leftovers {
 		if w.alive[ref] == 0 && ref.Slot == l.Slot && l.Kind == KindWorker && leads(l.Env) {
@@ -156,6 +202,22 @@ func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) 
 		}
 	}
 	return nil
+}
+
+// checkDisruption sees to it that brood itself takes down no more ready workers
+// than it may.
+func (w *world) checkDisruption(ev Event, plan Plan, violation func(string, ...any)) {
+	told, ok := ev.(WorkerTold)
+	if !ok || told.Signal == syscall.SIGKILL || told.Why == "scale" {
+		return
+	}
+	s := w.engine.slots.get(told.Slot)
+	if s == nil || s.worker == nil || s.worker.ref.Incarnation != told.Incarnation || s.state != SlotReady {
+		return
+	}
+	if left := w.engine.ready - 1; left < w.engine.wanted-max(1, plan.Disruption.MaxUnavailable) {
+		violation("slot %d was taken down for %s, which leaves %d of %d ready", told.Slot, told.Why, left, w.engine.wanted)
+	}
 }
 
 func (w *world) checkEnd(plan Plan, violation func(string, ...any)) {
@@ -175,6 +237,11 @@ func (w *world) checkEnd(plan Plan, violation func(string, ...any)) {
 			violation("%v has started %d times and ended %d times", ref, n, exited[ref])
 		}
 	}
+	for i, answer := range w.answers {
+		if len(answer) != 1 {
+			violation("reload %d of %d has %d answers", i+1, len(w.answers), len(answer))
+		}
+	}
 	told := map[Ref]int{}
 	for _, s := range w.signals {
 		if s.Kind == KindWorker && s.sig == syscall.SIGTERM && !s.group {
@@ -187,7 +254,7 @@ func (w *world) checkEnd(plan Plan, violation func(string, ...any)) {
 		}
 	}
 	wanted := 0
-	if plan.Finish.Defined() && (plan.Prepare.Defined() || plan.Count > 0) {
+	if plan.Finish.Defined() && (plan.Prepare.Defined() || w.started(KindWorker) > 0) {
 		wanted = 1
 	}
 	if n := w.started(KindFinish); n != wanted {

@@ -3,17 +3,20 @@ package fanout
 import (
 	"iter"
 	"maps"
+	"slices"
 )
 
 // roster holds the slots by their numbers, from 1 up.
 type roster struct {
-	byNumber []*slot     // byNumber[n-1]; nil where no slot is open
-	taken    map[int]int // numbers that belong to somebody else, and whose
-	free     int         // no number up to this one is free
+	byNumber []*slot       // byNumber[n-1]; nil where no slot is open
+	taken    map[int]int   // numbers that belong to somebody else, and whose
+	closed   map[int]*slot // what was there before a number was given back
+	open     int           // slots that are not closing
+	free     int           // no number up to this one is free
 }
 
 func newRoster(taken map[int]int) roster {
-	r := roster{taken: make(map[int]int, len(taken))}
+	r := roster{taken: make(map[int]int, len(taken)), closed: make(map[int]*slot)}
 	maps.Copy(r.taken, taken)
 	return r
 }
@@ -26,8 +29,8 @@ func (r *roster) get(n int) *slot {
 	return r.byNumber[n-1]
 }
 
-// open opens the lowest free number.
-func (r *roster) open() *slot {
+// openLowest opens the lowest free number.
+func (r *roster) openLowest() *slot {
 	n := r.free
 	for n < len(r.byNumber) && r.byNumber[n] != nil || r.taken[n+1] != 0 {
 		n++
@@ -36,7 +39,12 @@ func (r *roster) open() *slot {
 		r.byNumber = append(r.byNumber, nil)
 	}
 	r.free = n + 1
+	r.open++
 	r.byNumber[n] = &slot{number: n + 1}
+	if before := r.closed[n+1]; before != nil {
+		// Incarnations go on, and what is kept of its leftovers may live.
+		r.byNumber[n].incarnations, r.byNumber[n].leftovers = before.incarnations, before.leftovers
+	}
 	return r.byNumber[n]
 }
 
@@ -45,6 +53,18 @@ func (r *roster) open() *slot {
 func (r *roster) skip(s *slot, by int) {
 	r.byNumber[s.number-1] = nil
 	r.taken[s.number] = by
+	r.open--
+}
+
+// retire says that a slot is about to close, keep that it is not.
+func (r *roster) retire(s *slot) { s.closing = true; r.open-- }
+func (r *roster) keep(s *slot)   { s.closing = false; r.open++ }
+
+// close gives the number of a retired slot back.
+func (r *roster) close(s *slot) {
+	r.byNumber[s.number-1] = nil
+	r.closed[s.number] = s
+	r.free = min(r.free, s.number-1)
 }
 
 // all yields the slots by number.
@@ -66,12 +86,45 @@ func (r *roster) lowest() *slot {
 	return nil
 }
 
-// running returns the slots whose worker has a process.
-func (r *roster) running() []*slot {
+// highest returns the n highest slots that are not closing, from the top.
+func (r *roster) highest(n int) []*slot {
 	var all []*slot
-	for s := range r.all() {
-		if s.worker != nil && s.worker.pid != 0 {
+	for _, s := range slices.Backward(r.byNumber) {
+		if s != nil && !s.closing && len(all) < n {
 			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// retired returns the lowest slot that is closing, or nil.
+func (r *roster) retired() *slot {
+	for s := range r.all() {
+		if s.closing {
+			return s
+		}
+	}
+	return nil
+}
+
+// retiredReady counts the closing slots that were ready when they began to.
+func (r *roster) retiredReady() (n int) {
+	for s := range r.all() {
+		if s.closing && s.wasReady {
+			n++
+		}
+	}
+	return n
+}
+
+// processes returns the workers that have a process.
+func (r *roster) processes() []*worker {
+	var all []*worker
+	for s := range r.all() {
+		for _, w := range s.processes() {
+			if w.pid != 0 {
+				all = append(all, w)
+			}
 		}
 	}
 	return all

@@ -18,6 +18,10 @@ const (
 	ActionStop    ActionKind = "stop"
 	ActionForward ActionKind = "forward"
 	ActionIgnore  ActionKind = "ignore"
+
+	ActionReload    ActionKind = "reload"
+	ActionScaleUp   ActionKind = "scale-up"
+	ActionScaleDown ActionKind = "scale-down"
 )
 
 // SignalTable maps each signal number to its action. A signal that is absent

@@ -7,12 +7,14 @@ import (
 // Snapshot is the state of a brood at one instant. It never changes: readers
 // share it and wait for nobody.
 type Snapshot struct {
-	Phase   Phase
-	Began   time.Time
-	Wanted  int // how many workers the plan wants now
-	Ready   int
-	AllBeen bool // every wanted worker has been ready at the same time, once at least
-	Slots   []*SlotView
+	Phase     Phase
+	Began     time.Time
+	Wanted    int // how many workers the plan wants now
+	Ready     int
+	Reloading bool
+	Following bool // Wanted follows the container's limits
+	AllBeen   bool // every wanted worker has been ready at the same time, once at least
+	Slots     []*SlotView
 	// Registered are the processes that registered themselves, as last seen.
 	Registered []RegisteredProcess
 	// StopBy is when brood will have left at the latest; zero while it is not
@@ -30,7 +32,11 @@ type SlotView struct {
 	PID         int // 0 without a process
 	Incarnation int // processes that the slot has had
 	Leader      bool
-	Started     time.Time // of the process; zero without one
+	Started     time.Time    // of the process; zero without one
+	ReadyAt     time.Time    // zero until it is ready
+	Status      string       // what the worker says of itself
+	Replacing   ReplaceCause // why its process is or will be replaced, "" if not
+	Closing     bool
 	Failures    int       // within the crash budget's window, as last counted
 	Last        *LastExit // nil before the first exit
 }
@@ -62,18 +68,18 @@ func (e *Engine) publish() {
 	}
 	e.dirty = false
 	now := &Snapshot{
-		Phase:   e.phase,
-		Began:   e.began,
-		Wanted:  e.plan.Count,
-		AllBeen: e.allBeenReady,
-		Slots:   make([]*SlotView, 0, len(e.slots.byNumber)),
+		Phase:     e.phase,
+		Began:     e.began,
+		Wanted:    e.wanted,
+		Reloading: e.reload != nil,
+		Following: e.following,
+		Ready:     e.ready,
+		AllBeen:   e.allBeenReady,
+		Slots:     make([]*SlotView, 0, len(e.slots.byNumber)),
 	}
 	for s := range e.slots.all() {
 		if s.view == nil {
 			s.view = s.look()
-		}
-		if s.state == SlotReady {
-			now.Ready++
 		}
 		now.Slots = append(now.Slots, s.view)
 	}
@@ -92,10 +98,13 @@ func (e *Engine) publish() {
 func (s *slot) look() *SlotView {
 	v := &SlotView{
 		Slot: s.number, State: s.state, Incarnation: s.incarnations,
-		Failures: len(s.failures), Last: s.lastExit,
+		Failures: len(s.failures), Last: s.lastExit, Closing: s.closing, Replacing: s.underway,
+	}
+	if v.Replacing == "" {
+		v.Replacing = s.due
 	}
 	if w := s.worker; w != nil && w.pid != 0 {
-		v.PID, v.Leader, v.Started = w.pid, w.leader, w.began
+		v.PID, v.Leader, v.Started, v.ReadyAt, v.Status = w.pid, w.leader, w.began, w.readyAt, w.status
 	}
 	return v
 }

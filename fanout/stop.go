@@ -45,6 +45,7 @@ func (e *Engine) beginStop(cause stopCause) {
 	}
 	now := time.Now()
 	preparing := e.phase == PhasePreparing
+	e.abortReload()
 	e.stop.deadlines = e.plan.Stop.from(now)
 	e.stop.requested = cause.decided == nil
 	e.stop.decided = cause.decided
@@ -52,7 +53,7 @@ func (e *Engine) beginStop(cause stopCause) {
 	e.emit(StopBegan{e.stopReason(), e.stop.signal, e.plan.Stop})
 	e.system.DiscardStarts()
 	e.timers.at(e.stop.grace, e.graceElapsed)
-	if preparing || e.plan.Stop.Drain == 0 || len(e.slots.running()) == 0 {
+	if preparing || e.plan.Stop.Drain == 0 || len(e.slots.processes()) == 0 {
 		e.terminate()
 		return
 	}
@@ -84,16 +85,22 @@ func (e *Engine) drainElapsed() {
 }
 
 // terminate is step 2: the stop signal to every worker and SIGTERM to every
-// registered process, at once.
+// registered process, at once. Who was told to end before is not told again.
 func (e *Engine) terminate() {
 	e.enter(PhaseTerminating)
-	running := e.slots.running()
-	e.system.Signal(refs(running), e.stop.signal, e.plan.Group)
-	e.system.Wake(refs(running))
-	for _, s := range running {
-		s.worker.sent, s.worker.sentAt = e.stop.signal, time.Now()
-		e.become(s, SlotStopping)
+	var told []*worker
+	for _, w := range e.slots.processes() {
+		if w.sent == 0 {
+			told = append(told, w)
+		}
 	}
+	e.system.Signal(refs(told), e.stop.signal, e.plan.Group)
+	e.system.Wake(refs(told))
+	for _, w := range told {
+		e.toldToStop(w)
+	}
+	e.system.CloseSockets()
+	e.killProbes()
 	e.askPrepareToEnd()
 	e.lookAtRegistered(syscall.SIGTERM)
 	e.pollRegistered(PhaseTerminating, registeredPoll, syscall.SIGTERM)
@@ -101,16 +108,28 @@ func (e *Engine) terminate() {
 	e.timers.at(half, e.halfGraceElapsed)
 }
 
+func (e *Engine) toldToStop(w *worker) {
+	w.sent, w.sentAt = e.stop.signal, time.Now()
+	e.showStopping(w)
+}
+
+// showStopping makes a slot stopping with its worker; one that is left from
+// before changes nothing.
+func (e *Engine) showStopping(w *worker) {
+	if s := w.slot; s.worker == w && s.state != SlotStopping {
+		e.become(s, SlotStopping)
+	}
+}
+
 // stopLateStart is for a worker whose start was under way when the stop began.
-func (e *Engine) stopLateStart(s *slot) {
+func (e *Engine) stopLateStart(w *worker) {
 	switch e.phase {
 	case PhaseDraining:
 	case PhaseTerminating:
-		s.worker.sent, s.worker.sentAt = e.stop.signal, time.Now()
-		e.become(s, SlotStopping)
-		e.system.Signal([]Ref{s.worker.ref}, e.stop.signal, e.plan.Group)
+		e.toldToStop(w)
+		e.system.Signal([]Ref{w.ref}, e.stop.signal, e.plan.Group)
 	default:
-		e.killWorkers([]*slot{s})
+		e.killWorkers([]*worker{w})
 	}
 }
 
@@ -118,7 +137,7 @@ func (e *Engine) stopLateStart(s *slot) {
 // registered processes.
 func (e *Engine) sweepIfAllEnded() {
 	for s := range e.slots.all() {
-		if s.worker != nil {
+		if !s.empty() {
 			return
 		}
 	}
@@ -139,7 +158,7 @@ func (e *Engine) halfGraceElapsed() {
 	if e.phase != PhaseTerminating {
 		return
 	}
-	if slow := e.slots.running(); len(slow) > 0 {
+	if slow := e.slots.processes(); len(slow) > 0 {
 		e.system.Wake(refs(slow))
 		e.system.Inspect(refs(slow))
 	}
@@ -161,7 +180,7 @@ func (e *Engine) graceElapsed() {
 
 // killRemaining is step 4: the grace is over, SIGKILL to what remains.
 func (e *Engine) killRemaining() {
-	remaining := e.slots.running()
+	remaining := e.slots.processes()
 	e.emit(GraceOver{len(remaining), len(e.registered)})
 	e.killWorkers(remaining)
 	e.killPrepare()
@@ -171,13 +190,11 @@ func (e *Engine) killRemaining() {
 	e.sweep()
 }
 
-func (e *Engine) killWorkers(slots []*slot) {
-	e.system.Signal(refs(slots), syscall.SIGKILL, true)
-	for _, s := range slots {
-		s.worker.killed = true
-		if s.state != SlotStopping {
-			e.become(s, SlotStopping)
-		}
+func (e *Engine) killWorkers(workers []*worker) {
+	e.system.Signal(refs(workers), syscall.SIGKILL, true)
+	for _, w := range workers {
+		w.killed = true
+		e.showStopping(w)
 	}
 }
 
@@ -234,7 +251,7 @@ func (e *Engine) killStragglers() {
 // enough: a process that forks while /proc is read can be missed.
 func (e *Engine) finishIfSwept() {
 	for s := range e.slots.all() {
-		if s.worker != nil {
+		if !s.empty() {
 			return
 		}
 	}
@@ -251,7 +268,7 @@ func (e *Engine) sweepElapsed() {
 		return
 	}
 	for s := range e.slots.all() {
-		if s.worker != nil {
+		if !s.empty() {
 			e.emit(Abandoned{What: "a worker that SIGKILL does not end"})
 		}
 	}
@@ -300,7 +317,7 @@ func (e *Engine) endIfNobodyIsLeft() {
 		return // no worker is wanted: brood stays up and can be told otherwise
 	}
 	for s := range e.slots.all() {
-		if !s.finished {
+		if !s.finished || !s.empty() {
 			return
 		}
 	}

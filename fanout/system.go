@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/brood-init/brood/internal/expand"
 	"github.com/brood-init/brood/reaper"
 )
 
@@ -30,6 +31,14 @@ type System interface {
 	// Forget drops what is kept about an ended process; its group can no
 	// longer be signalled.
 	Forget(Ref)
+	// WritePIDFile makes a worker the one that its slot's file names.
+	WritePIDFile(Ref)
+	// Probe asks a worker and answers with Probed, at the timeout at the latest.
+	Probe(of Ref, by Prober, id expand.Values, timeout time.Duration)
+	// Measure answers with Measured.
+	Measure([]Ref)
+	// CloseSockets closes brood's copies of the shared sockets.
+	CloseSockets()
 	// RemovePIDFile removes the worker's file if it still names pid.
 	RemovePIDFile(slot, pid int)
 	// Registered lists the processes that have registered themselves and
@@ -65,11 +74,12 @@ const (
 	KindPrepare  Kind = "prepare"
 	KindFinish   Kind = "finish"
 	KindExitHook Kind = "on-worker-exit"
+	KindProbe    Kind = "probe"
 )
 
 // Ref names one process that the engine asked for, from before it has a PID
 // until after it has lost it. Slot and Incarnation are 0 for the prepare and
-// finish hooks; an exit hook bears those of the worker it reports on.
+// finish hooks; an exit hook and a probe bear those of their worker.
 type Ref struct {
 	Kind        Kind
 	Slot        int
@@ -84,6 +94,8 @@ type Launch struct {
 	// Stdin passes brood's stdin on, and on a terminal the foreground;
 	// otherwise the process reads /dev/null.
 	Stdin bool
+	// Beside says that another process of the slot runs and keeps the PID file.
+	Beside bool
 }
 
 // Input is anything that the engine reacts to: an answer of the System, or a
@@ -121,6 +133,28 @@ type Stopped struct {
 	Ref
 	By syscall.Signal
 }
+
+// Probed is a worker's answer to a probe; nil is a yes.
+type Probed struct {
+	Ref
+	Err error
+}
+
+// Notified is what a worker, or a process that it has started, has said by
+// sd_notify(3). Who spoke was verified.
+type Notified struct {
+	Ref
+	Ready, Stopping, Ping, Trigger bool
+	Status                         *string // nil when nothing was said of it
+	Extend                         time.Duration
+	Watchdog                       time.Duration // 0 is unchanged
+}
+
+// Measured is the resident memory of workers, in bytes.
+type Measured struct{ RSS map[Ref]uint64 }
+
+// StopAsked asks for a stop, as SIGTERM does.
+type StopAsked struct{}
 
 // OrphansReaped says that adopted processes have ended.
 type OrphansReaped struct{ reaper.Orphans }
@@ -202,3 +236,10 @@ func (CleanedUp) input()      {}
 func (RegisteredProblem) input() {}
 func (HostPanicked) input()      {}
 func (Asked) input()             {}
+func (Probed) input()            {}
+func (Notified) input()          {}
+func (Measured) input()          {}
+func (LimitsSeen) input()        {}
+func (ReloadAsked) input()       {}
+func (ScaleAsked) input()        {}
+func (StopAsked) input()         {}
