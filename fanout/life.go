@@ -163,17 +163,18 @@ func (e *Engine) workerExited(in Exited) {
 	s.drop(w)
 	reason := w.exitReason(in)
 	e.account(s, w, in, reason)
+	if main && s.successor != nil {
+		e.promote(s)
+	}
 	switch {
 	case e.stopping():
 		e.stop.exits = append(e.stop.exits, *s.last)
 		e.system.Forget(in.Ref)
 		e.completeIfEmpty(s)
 		return
-	case s.closing:
+	case s.closing, s.worker != nil && main:
 	case successor:
 		e.replacementFailed(s, "it ended: "+string(reason))
-	case main && s.successor != nil:
-		e.promote(s)
 	case main && w.replaced:
 		s.restartDue = true
 	case main:

@@ -127,7 +127,7 @@ func (e *Engine) replace(s *slot) {
 	w := s.worker
 	how := e.plan.Disruption.next(e.moment(), s.state == SlotReady, w != nil && w.leader, s.due)
 	switch {
-	case how == stepWait, s.leaving != nil, w != nil && w.sent != 0, w != nil && w.pid == 0:
+	case how == stepWait, s.leaving != nil, s.successor != nil, w != nil && w.sent != 0, w != nil && w.pid == 0:
 		return // or something of it ends, or begins, anyway
 	case s.due == CauseStuck:
 		e.endStuck(w)
@@ -155,7 +155,7 @@ func (e *Engine) takeOver(s *slot) {
 	s.leaving.replaced = true
 	e.system.WritePIDFile(s.worker.ref)
 	e.touch(s)
-	e.tellToEnd(s.leaving, string(s.underway))
+	e.tellToEnd(s.leaving, "its successor is ready")
 }
 
 // promote makes the successor of a worker that has died the slot's worker,
@@ -165,7 +165,9 @@ func (e *Engine) promote(s *slot) {
 	if s.worker.pid != 0 {
 		e.system.WritePIDFile(s.worker.ref)
 	}
-	e.become(s, SlotStarting)
+	if s.state == SlotReady || !e.stopping() && s.worker.sent == 0 {
+		e.become(s, SlotStarting)
+	}
 }
 
 // replacementDone is told of every worker that gets ready.
