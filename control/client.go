@@ -32,7 +32,7 @@ func NewClient(path string) *Client {
 // Status asks for the state of the brood.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	response, err := c.get(ctx, "/v1/status")
+	response, err := c.do(ctx, http.MethodGet, "/v1/status")
 	if err != nil {
 		return s, err
 	}
@@ -46,10 +46,83 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 // Events calls line with each event's JSON as it happens, until the brood or
 // ctx ends, or line returns an error.
 func (c *Client) Events(ctx context.Context, line func([]byte) error) error {
-	response, err := c.get(ctx, "/v1/events")
+	response, err := c.do(ctx, http.MethodGet, "/v1/events")
 	if err != nil {
 		return err
 	}
+	return eachLine(response, line)
+}
+
+// Reload replaces all workers. It calls line as Events does, and returns when
+// that is over: nil, or why it has failed.
+func (c *Client) Reload(ctx context.Context, line func([]byte) error) error {
+	response, err := c.do(ctx, http.MethodPost, "/v1/reload")
+	if err != nil {
+		return err
+	}
+	var result *Result
+	if err := eachLine(response, func(text []byte) error {
+		if r := asResult(text); r != nil {
+			result = r
+			return nil
+		}
+		return line(text)
+	}); err != nil {
+		return err
+	}
+	if result == nil {
+		return errors.New("brood has left before the reload was over")
+	}
+	return result.err()
+}
+
+// Scale asks for another number of workers: N, +N, -N or auto. It returns the
+// numbers wanted before and after.
+func (c *Client) Scale(ctx context.Context, to string) (before, after int, err error) {
+	response, err := c.send(ctx, http.MethodPost, "/v1/scale?to="+url.QueryEscape(to))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer response.Body.Close()
+	var r Result
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<16)).Decode(&r); err != nil {
+		return 0, 0, fmt.Errorf("cannot read the answer of %q: %w", c.path, err)
+	}
+	return r.From, r.To, r.err()
+}
+
+// Stop asks the brood to stop, calls line as Events does, and returns once it
+// has left.
+func (c *Client) Stop(ctx context.Context, line func([]byte) error) error {
+	response, err := c.do(ctx, http.MethodPost, "/v1/stop")
+	if err != nil {
+		return err
+	}
+	return eachLine(response, line)
+}
+
+func (r *Result) err() error {
+	if r.OK {
+		return nil
+	}
+	return errors.New(r.Error)
+}
+
+// asResult tells the last line of an answer from the events before it.
+func asResult(text []byte) *Result {
+	var has struct {
+		OK *bool `json:"ok"`
+		Result
+	}
+	if json.Unmarshal(text, &has) != nil || has.OK == nil {
+		return nil
+	}
+	has.Result.OK = *has.OK
+	return &has.Result
+}
+
+// eachLine reads until the brood has left, which is no error.
+func eachLine(response *http.Response, line func([]byte) error) error {
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
@@ -58,7 +131,7 @@ func (c *Client) Events(ctx context.Context, line func([]byte) error) error {
 			return err
 		}
 	}
-	return nil // brood has left
+	return nil
 }
 
 // Health asks /readyz, or with live /livez, and returns nil or the reason.
@@ -67,13 +140,9 @@ func (c *Client) Health(ctx context.Context, live bool) error {
 	if live {
 		path = "/livez"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://brood"+path, nil)
+	response, err := c.send(ctx, http.MethodGet, path)
 	if err != nil {
 		return err
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return c.unreachable(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusOK {
@@ -83,18 +152,27 @@ func (c *Client) Health(ctx context.Context, live bool) error {
 	return fmt.Errorf("%s", strings.TrimSpace(string(why)))
 }
 
-func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://brood"+path, nil)
+// do sends a request that nothing but 200 answers well.
+func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
+	response, err := c.send(ctx, method, path)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("cannot ask the brood at %q: %s", c.path, response.Status)
+	}
+	return response, nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://brood"+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.unreachable(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		_ = response.Body.Close()
-		return nil, fmt.Errorf("cannot ask the brood at %q: %s", c.path, response.Status)
 	}
 	return response, nil
 }

@@ -3,6 +3,9 @@
 //
 //	GET /v1/status   the brood and its slots (Status)
 //	GET /v1/events   what happens from now on, one JSON object per line
+//	POST /v1/reload  replaces all workers; events until it is over, then a Result
+//	POST /v1/scale   ?to=N, +N, -N or auto: a Result
+//	POST /v1/stop    stops the brood; events until it has left
 //	GET /readyz      200 when the brood should get requests, else 503 and why
 //	GET /livez       200 when the engine answers within a second
 //
@@ -23,10 +26,21 @@ type Status struct {
 	Wanted        int          `json:"wanted"`
 	Ready         int          `json:"ready"`
 	Serves        bool         `json:"serves"`
+	Reloading     bool         `json:"reloading"`
+	Following     bool         `json:"following"`        // wanted follows the container's limits
 	Reason        string       `json:"reason,omitempty"` // why it does not serve
 	StopBy        *time.Time   `json:"stop_by,omitempty"`
 	Slots         []Slot       `json:"slots"`
 	Registered    []Registered `json:"registered"`
+}
+
+// Result is how a request that changes something has ended. It is the last line
+// of the answer, and the only one with "ok" in it.
+type Result struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+	From  int    `json:"from,omitempty"` // workers wanted before and after
+	To    int    `json:"to,omitempty"`
 }
 
 // Slot is a worker's place.
@@ -39,6 +53,9 @@ type Slot struct {
 	Incarnation   int        `json:"incarnation"`
 	Restarts      int        `json:"restarts"`
 	Started       *time.Time `json:"started,omitempty"`
+	ReadySince    *time.Time `json:"ready_since,omitempty"`
+	Status        string     `json:"status,omitempty"`    // what the worker says of itself
+	Replacing     string     `json:"replacing,omitempty"` // why its process is to be replaced
 	UptimeSeconds float64    `json:"uptime_seconds"`
 	CPUSeconds    float64    `json:"cpu_seconds"` // of the process that runs
 	RSSBytes      int64      `json:"rss_bytes"`

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -78,37 +80,79 @@ func (w *watchers) remove(one *watcher) {
 // events streams what happens, one JSON object per line, until the client or
 // brood leaves.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	s.stream(w, r, nil, nil)
+}
+
+// stream writes events until the client leaves or the answer is there, which is
+// the last line then. ask is called once nothing can be missed any more.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, ask func(), answer <-chan error) {
 	one := s.watchers.add()
 	defer s.watchers.remove(one)
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	flush := http.NewResponseController(w)
-	lines := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: s.source.Attr})
-	write := func(at time.Time, level slog.Level, msg string, attrs []slog.Attr) bool {
-		if flush.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-			return false
-		}
-		record := slog.NewRecord(at, level, msg, 0)
-		record.AddAttrs(attrs...)
-		return lines.Handle(r.Context(), record) == nil
-	}
-	if flush.Flush() != nil { // the client knows that it will miss nothing
+	out := newLines(w, s.source.Attr)
+	if !out.flush() {
 		return
+	}
+	if ask != nil {
+		ask()
 	}
 	for {
 		select {
 		case h := <-one.queue:
-			level, msg, attrs := s.source.Describe(h.ev)
-			if !write(h.at, level, msg, attrs) {
+			if !s.tell(out, one, h) {
 				return
 			}
-			if n := one.dropped.Swap(0); n > 0 && !write(time.Now(), slog.LevelWarn, "events dropped", []slog.Attr{slog.Int64("events", n)}) {
-				return
+		case err := <-answer:
+			for len(one.queue) > 0 {
+				if !s.tell(out, one, <-one.queue) {
+					return
+				}
 			}
-			if len(one.queue) == 0 && flush.Flush() != nil {
-				return
-			}
+			out.result(resultOf(err))
+			return
 		case <-r.Context().Done():
 			return
 		}
+	}
+}
+
+// tell writes one event, and how many were lost before it.
+func (s *Server) tell(out *lines, from *watcher, h happened) bool {
+	level, msg, attrs := s.source.Describe(h.ev)
+	if !out.event(h.at, level, msg, attrs) {
+		return false
+	}
+	if n := from.dropped.Swap(0); n > 0 && !out.event(time.Now(), slog.LevelWarn, "events dropped", []slog.Attr{slog.Int64("events", n)}) {
+		return false
+	}
+	return len(from.queue) > 0 || out.flush()
+}
+
+// lines writes to a client that may not read: each write has its time.
+type lines struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	log     *slog.JSONHandler
+}
+
+func newLines(w http.ResponseWriter, attr func([]string, slog.Attr) slog.Attr) *lines {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	return &lines{w, http.NewResponseController(w), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: attr})}
+}
+
+func (l *lines) inTime() bool {
+	return l.control.SetWriteDeadline(time.Now().Add(writeTimeout)) == nil
+}
+
+func (l *lines) flush() bool { return l.inTime() && l.control.Flush() == nil }
+
+func (l *lines) event(at time.Time, level slog.Level, msg string, attrs []slog.Attr) bool {
+	record := slog.NewRecord(at, level, msg, 0)
+	record.AddAttrs(attrs...)
+	return l.inTime() && l.log.Handle(context.Background(), record) == nil
+}
+
+func (l *lines) result(r Result) {
+	if l.inTime() {
+		_ = json.NewEncoder(l.w).Encode(r) // the client is gone
 	}
 }

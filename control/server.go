@@ -37,6 +37,10 @@ type Source struct {
 	Serves func() error
 	// Alive returns nil when the engine has answered.
 	Alive func(context.Context) error
+	// Reload, Scale and Stop ask the engine; answers are as fanout has them.
+	Reload func(answer chan<- error)
+	Scale  func(to fanout.Scale, answer chan<- fanout.ScaleResult)
+	Stop   func()
 	// Describe is the log line of an event.
 	Describe Describe
 	// Attr rewrites the attributes of such a line; see slog.HandlerOptions.
@@ -110,6 +114,9 @@ func (s *Server) handler() http.Handler {
 		_ = json.NewEncoder(w).Encode(status) // the client is gone
 	})
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("POST /v1/scale", s.scale)
+	mux.HandleFunc("POST /v1/stop", s.stop)
 	mux.HandleFunc("GET /readyz", Readyz(s.source.Serves))
 	mux.HandleFunc("GET /livez", Livez(s.source.Alive))
 	return mux

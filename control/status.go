@@ -13,7 +13,7 @@ func statusOf(s *fanout.Snapshot, serves error, fs proc.FS, now time.Time) Statu
 	out := Status{
 		Version: 1, PID: os.Getpid(), Phase: string(s.Phase), Began: s.Began,
 		UptimeSeconds: now.Sub(s.Began).Seconds(), Wanted: s.Wanted, Ready: s.Ready,
-		Serves: serves == nil, Slots: make([]Slot, 0, len(s.Slots)), Registered: make([]Registered, 0, len(s.Registered)),
+		Serves: serves == nil, Reloading: s.Reloading, Following: s.Following, Slots: make([]Slot, 0, len(s.Slots)), Registered: make([]Registered, 0, len(s.Registered)),
 	}
 	if serves != nil {
 		out.Reason = serves.Error()
@@ -33,10 +33,13 @@ func statusOf(s *fanout.Snapshot, serves error, fs proc.FS, now time.Time) Statu
 func slotOf(v *fanout.SlotView, fs proc.FS, now time.Time) Slot {
 	s := Slot{
 		Slot: v.Slot, PID: v.PID, State: string(v.State), Ready: v.State == fanout.SlotReady,
-		Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
+		Status: v.Status, Replacing: string(v.Replacing), Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
 	}
 	if v.PID != 0 {
 		s.Started, s.UptimeSeconds = &v.Started, now.Sub(v.Started).Seconds()
+		if !v.ReadyAt.IsZero() {
+			s.ReadySince = &v.ReadyAt
+		}
 		if st, err := fs.Stat(v.PID); err == nil {
 			s.CPUSeconds = float64(st.UserTicks+st.SystemTicks) / proc.TicksPerSecond
 			s.RSSBytes = st.ResidentPages * int64(os.Getpagesize())

@@ -12,15 +12,10 @@ import (
 const CodeUsage = 2
 
 // verbs are the first words that are no command to run. Words are only added
-// to reserved and verbs with a new major version.
-var verbs = [...]string{"status", "events", "health", "check", "version", "completion", "help"}
-
-// reserved are verbs to come.
-var reserved = [...]string{"scale", "reload", "stop"}
+// with a new major version.
+var verbs = [...]string{"status", "scale", "reload", "stop", "events", "health", "check", "version", "completion", "help"}
 
 func isVerb(word string) bool { return slices.Contains(verbs[:], word) }
-
-func isReserved(word string) bool { return slices.Contains(reserved[:], word) }
 
 // dispatch answers every command line that runs no worker: a verb, a question
 // for help or the version, and none at all. handled is false when there is
@@ -34,8 +29,6 @@ func dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, c
 	switch word := args[0]; {
 	case isVerb(word), isCompletionRequest(word):
 		return true, runVerb(args, environ, stdout, stderr, newSystem())
-	case isReserved(word):
-		return true, complain(stderr, misplacedVerb(word))
 	case !mayAskForHelp(args):
 		return false, 0
 	}
@@ -74,11 +67,7 @@ func complain(stderr io.Writer, err error) int {
 	return CodeUsage
 }
 
-// misplacedVerb refuses a word that could be a verb where a command is.
+// misplacedVerb refuses a verb where a command is.
 func misplacedVerb(word string) error {
-	e := &UsageError{Setting: word, Remedy: "this version has no such verb; a command of that name needs brood -- " + word}
-	if isVerb(word) {
-		e.Remedy = fmt.Sprintf("it is a verb, which comes first: brood %s; a command of that name needs -- before it", word)
-	}
-	return e
+	return &UsageError{Setting: word, Remedy: fmt.Sprintf("it is a verb, which comes first: brood %s; a command of that name needs -- before it", word)}
 }

@@ -37,7 +37,7 @@ func parseLine(rows []bound, args []string) (commandLine, error) {
 func commandIn(set *pflag.FlagSet) ([]string, error) {
 	command := set.Args()
 	if set.ArgsLenAtDash() < 0 && len(command) > 0 {
-		if word := command[0]; isVerb(word) || isReserved(word) {
+		if word := command[0]; isVerb(word) {
 			return nil, misplacedVerb(word)
 		}
 	}

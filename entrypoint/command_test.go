@@ -84,8 +84,11 @@ func TestDispatch(t *testing.T) {
 		{"health --control=/nowhere/x.sock", answer{true, 1, "", "brood: cannot reach the brood at \"/nowhere/x.sock\": dial unix /nowhere/x.sock: connect: no such file or directory\n"}},
 		{"status -o yaml", answer{true, 2, "", "brood: cannot use --output \"yaml\": want text or json\n"}},
 		{"status --control none", answer{true, 2, "", "brood: cannot use --control \"none\": name the socket of the brood to ask\n"}},
-		{"scale 3", answer{true, 2, "", "brood: cannot use scale: this version has no such verb; a command of that name needs brood -- scale\n"}},
-		{"help me", answer{true, 2, "", "brood: cannot use help \"me\": there is no such verb, want status, events, health, check, version, completion or help\n"}},
+		{"scale many", answer{true, 2, "", "brood: cannot use scale \"many\": want a number, +1, -1 or auto\n"}},
+		{"scale", answer{true, 2, "", "brood: cannot use scale: want one number, +1, -1 or auto\n"}},
+		{"scale --control /nowhere/x.sock -1", answer{true, 1, "", "brood: cannot reach the brood at \"/nowhere/x.sock\": dial unix /nowhere/x.sock: connect: no such file or directory\n"}},
+		{"scale -1 --control /nowhere/x.sock", answer{true, 1, "", "brood: cannot reach the brood at \"/nowhere/x.sock\": dial unix /nowhere/x.sock: connect: no such file or directory\n"}},
+		{"help me", answer{true, 2, "", "brood: cannot use help \"me\": there is no such verb, want status, scale, reload, stop, events, health, check, version, completion or help\n"}},
 		{"version now", answer{true, 2, "", "brood: cannot use version \"now\": it takes no more words; a command called version needs -- before it\n"}},
 		{"version -o xml", answer{true, 2, "", "brood: cannot use --output \"xml\": want text or json\n"}},
 		{"version --outptu json", answer{true, 2, "", "brood: cannot use --outptu: there is no such flag (brood --help lists all)\n"}},
@@ -93,7 +96,7 @@ func TestDispatch(t *testing.T) {
 		{"completion tcsh", answer{true, 2, "", "brood: cannot use completion \"tcsh\": want bash, zsh or fish\n"}},
 		{"check --proceses 3", answer{true, 2, "", "brood: cannot use --proceses: there is no such flag, did you mean --processes? (brood --help lists all)\n"}},
 		{"check -n x -- ls", answer{true, 2, "", "brood: cannot use --processes \"x\": want a number from 0 to 100000, or auto\n"}},
-		{"check -n 1 reload", answer{true, 2, "", "brood: cannot use reload: this version has no such verb; a command of that name needs brood -- reload\n"}},
+		{"check -n 1 reload", answer{true, 2, "", "brood: cannot use reload: it is a verb, which comes first: brood reload; a command of that name needs -- before it\n"}},
 	} {
 		if got := ask(strings.Fields(test.args)...); got != test.want {
 			t.Errorf("brood %s:\n got %+v\nwant %+v", test.args, got, test.want)
@@ -162,7 +165,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for words, want := range map[string]string{
-		"":                        "check completion events health help status version :0",
+		"":                        "check completion events health help reload scale status stop version :0",
 		"completion|":             "bash zsh fish :4",
 		"help|c":                  "check completion :4",
 		"--signal|HUP=stop|--sig": "--signal :4",

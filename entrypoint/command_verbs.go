@@ -10,7 +10,7 @@ import (
 func runVerb(args, environ []string, stdout, stderr io.Writer, on system) int {
 	code := 0
 	root := newRoot(environ, on, &code)
-	root.SetArgs(args)
+	root.SetArgs(numbersAreWords(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.Execute(); err != nil {
@@ -36,7 +36,7 @@ func newRoot(environ []string, on system, code *int) *cobra.Command {
 	addFlags(root, rows, new(commandLine))
 	root.SetHelpFunc(func(verb *cobra.Command, _ []string) { writeVerbHelp(verb.OutOrStdout(), verb) })
 	root.SetHelpCommand(helpVerb())
-	root.AddCommand(statusVerb(environ, code), eventsVerb(environ, code), healthVerb(environ, code),
+	root.AddCommand(statusVerb(environ, code), scaleVerb(environ, code), reloadVerb(environ, code), stopVerb(environ, code), eventsVerb(environ, code), healthVerb(environ, code),
 		checkVerb(environ, on, code), versionVerb(), completionVerb())
 	root.SetFlagErrorFunc(func(verb *cobra.Command, err error) error {
 		if verb.Name() != "check" {

@@ -8,12 +8,8 @@ import (
 	"github.com/brood-init/brood/internal/cgroup"
 )
 
-const (
-	// readyAfter is how long a worker must stay alive to count as ready.
-	readyAfter = time.Second
-	// workerExitTimeout bounds each run of the hook for ended workers.
-	workerExitTimeout = 5 * time.Second
-)
+// workerExitTimeout bounds each run of the hook for ended workers.
+const workerExitTimeout = 5 * time.Second
 
 // Plan is the configuration as the engine wants it, for count workers. What
 // the caller must find out is left out: PIDFiles.
@@ -25,9 +21,19 @@ func (c *Config) Plan(count int) (fanout.Plan, error) {
 		WorkerEnvironment: c.Env.Value,
 
 		Count:        count,
+		FollowLimits: c.followsLimits(),
+		MaxCount:     c.MaxProcesses.Value,
 		InheritStdin: c.wantsStdin(),
 		Group:        c.Group.Value,
-		ReadyAfter:   readyAfter,
+
+		Ready:        c.Ready.Value.Check,
+		ReadyAfter:   c.Ready.Value.After,
+		ReadyTimeout: c.ReadyTimeout.Value,
+		Live:         c.Live.Value.Check,
+		Watchdog:     c.Watchdog.Value,
+		Disruption:   fanout.Disruption{MaxUnavailable: c.MaxUnavailable.Value, MaxSurge: c.MaxSurge.Value},
+		MaxAge:       c.MaxAge.Value,
+		MaxRSS:       c.MaxRss.Value,
 
 		Restart:     c.Restart.Value,
 		Backoff:     c.RestartBackoff.Value,
@@ -38,11 +44,14 @@ func (c *Config) Plan(count int) (fanout.Plan, error) {
 		StopSignal:   c.StopSignal.Value,
 		Stop:         c.schedule(),
 		SecondSignal: c.SecondSignal.Value,
-		Signals:      signalTable(c.Signal.Value),
+		Signals:      signalTable(c.Signal.Value, fanout.ActionReload),
 
 		Prepare:      hook(c.Prepare.Value, c.PrepareTimeout.Value),
 		Finish:       hook(c.Finish.Value, c.FinishTimeout.Value),
 		OnWorkerExit: hook(c.OnWorkerExit.Value, workerExitTimeout),
+	}
+	if c.MinProcesses.Source.Explicit() {
+		p.MinCount = c.MinProcesses.Value
 	}
 	if rules := c.ExitCode.Value; len(rules) > 0 {
 		p.ExitCodes = make(map[int]int, len(rules))
@@ -59,6 +68,11 @@ func hook(args []string, timeout time.Duration) fanout.Hook {
 		return fanout.Hook{}
 	}
 	return fanout.Hook{Args: args, Timeout: timeout}
+}
+
+// followsLimits reports whether the number of workers changes with the limits.
+func (c *Config) followsLimits() bool {
+	return c.Processes.Value.Auto && c.FollowLimits.Value != FollowOff
 }
 
 // wantsStdin reports whether the one worker takes brood's stdin. That auto

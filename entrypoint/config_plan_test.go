@@ -30,7 +30,8 @@ func TestPlanByDefault(t *testing.T) {
 	}
 	got.Signals = nil
 	want := fanout.Plan{
-		Command: []string{"service", "{index}"}, Environment: []string{}, Count: 3, ReadyAfter: time.Second,
+		Command: []string{"service", "{index}"}, Environment: []string{}, Count: 3, FollowLimits: true,
+		ReadyAfter: time.Second, ReadyTimeout: time.Minute, Disruption: fanout.Disruption{MaxUnavailable: 1},
 		Restart: fanout.RestartOnFailure, Backoff: fanout.Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 		MaxRestarts: fanout.CrashBudget{Failures: 10, Window: 5 * time.Minute}, Leftovers: fanout.LeftoversKill,
 		Stop: fanout.NewSchedule(9*time.Second, 0, 0), SecondSignal: fanout.SecondSignalHasten,
@@ -41,7 +42,8 @@ func TestPlanByDefault(t *testing.T) {
 }
 
 func TestPlanInFull(t *testing.T) {
-	got := plan(t, 2, []string{"HOME=/h"}, "--expand-args", "--env=PORT={8080+index}", "--group", "--restart=never", "--restart-backoff=1..2",
+	got := plan(t, 2, []string{"HOME=/h"}, "--expand-args", "--env=HTTP={8080+index}", "--group", "--ready=2", "--ready-timeout=5", "--watchdog=3",
+		"--max-age=1h", "--max-rss=1m", "--min-processes=2", "--max-processes=9", "--max-unavailable=3", "--max-surge=2", "--restart=never", "--restart-backoff=1..2",
 		"--max-restarts=0/1s", "--fail-fast", "--leftovers=keep", "--stop-signal=INT", "--stop-timeout=20", "--drain-delay=1", "--second-signal=ignore",
 		"--exit-code=143=0", "--signal=HUP=USR1", "--prepare=p 1", "--prepare-timeout=3", "--finish=f", "--finish-timeout=4", "--on-worker-exit=w",
 		"--", "service", "--port={9000+index}")
@@ -52,13 +54,15 @@ func TestPlanInFull(t *testing.T) {
 	if len(got.Arguments) != 1 || got.Arguments[0].Expand(second) != "--port=9001" {
 		t.Errorf("arguments: %v", got.Arguments)
 	}
-	if v := got.WorkerEnvironment; len(v) != 1 || v[0].Key != "PORT" || v[0].Value.Expand(second) != "8081" {
+	if v := got.WorkerEnvironment; len(v) != 1 || v[0].Key != "HTTP" || v[0].Value.Expand(second) != "8081" {
 		t.Errorf("worker environment: %v", v)
 	}
 	got.Signals, got.Arguments, got.WorkerEnvironment = nil, nil, nil
 	want := fanout.Plan{
-		Command: []string{"service", "--port={9000+index}"}, Environment: []string{"HOME=/h"}, Count: 2, Group: true, ReadyAfter: time.Second,
-		Restart: fanout.RestartNever, Backoff: fanout.Backoff{Min: time.Second, Max: 2 * time.Second}, MaxRestarts: fanout.CrashBudget{Window: time.Second},
+		Command: []string{"service", "--port={9000+index}"}, Environment: []string{"HOME=/h"}, Count: 2, FollowLimits: true, Group: true,
+		ReadyAfter: 2 * time.Second, ReadyTimeout: 5 * time.Second, Watchdog: 3 * time.Second, MaxAge: time.Hour, MaxRSS: 1 << 20, MinCount: 2, MaxCount: 9,
+		Disruption: fanout.Disruption{MaxUnavailable: 3, MaxSurge: 2},
+		Restart:    fanout.RestartNever, Backoff: fanout.Backoff{Min: time.Second, Max: 2 * time.Second}, MaxRestarts: fanout.CrashBudget{Window: time.Second},
 		FailFast: true, Leftovers: fanout.LeftoversKeep, StopSignal: syscall.SIGINT, SecondSignal: fanout.SecondSignalIgnore,
 		Stop:         fanout.NewSchedule(20*time.Second, time.Second, 4*time.Second),
 		Prepare:      fanout.Hook{Args: []string{"p", "1"}, Timeout: 3 * time.Second},

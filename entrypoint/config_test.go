@@ -186,7 +186,7 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"-processes=3"}, `cannot use -processes=3: there is no such flag, did you mean --processes? (brood --help lists all)`},
 		{[]string{"---n"}, `cannot use ---n: there is no such flag (brood --help lists all)`},
 		{[]string{"--help=maybe"}, `cannot use --help "maybe": it takes no value`},
-		{[]string{"-n", "3", "reload"}, `cannot use reload: this version has no such verb; a command of that name needs brood -- reload`},
+		{[]string{"-n", "3", "reload"}, `cannot use reload: it is a verb, which comes first: brood reload; a command of that name needs -- before it`},
 		{[]string{"-n", "3", "check"}, `cannot use check: it is a verb, which comes first: brood check; a command of that name needs -- before it`},
 		{[]string{"--min-processes=3", "--max-processes=2", "x"}, `cannot use --min-processes "3": it is above --max-processes 2, change one of them`},
 		{[]string{"--exit-code", "1=0", "--exit-code", "1=2", "x"}, `cannot use --exit-code "1=2": 1=0 is there already, give each exit code one replacement`},
@@ -196,6 +196,9 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"--processes=1\n2", "x"}, `cannot use --processes "1\n2": want a number from 0 to 100000, or auto`},
 		{[]string{"--restart=" + strings.Repeat("x", 200), "x"}, `cannot use --restart "` + strings.Repeat("x", 80) + `"...: want on-failure, always or never`},
 		{[]string{"--signal=HUP=stop", "--signal=1=ignore", "x"}, `cannot use --signal "1=ignore": SIGHUP=stop is there already, give each signal one action`},
+		{[]string{"--max-unavailable=0", "x"}, `cannot use --max-unavailable "0": without --max-surge no worker could ever be replaced: allow 1 of either`},
+		{[]string{"-n3", "--follow-limits=on", "x"}, `cannot use --follow-limits "on": --processes 3 is a fixed number: leave out one of them, or use --processes auto`},
+		{[]string{"--max-surge=1", "--env=PORT={8080+index}", "x"}, `cannot use --max-surge "1": two processes of a slot would meet on the port that {index} or {slot} gives it: share sockets by --listen instead, or leave it at 0`},
 		{[]string{"--expand-args", "x", "secret{nonsense}"}, `cannot use argument 1 of the command: cannot expand "{nonsense}": braces hold {slot}, {index}, {count} or a sum such as {8080+index}, and {{ is a brace itself; or leave out --expand-args`},
 	} {
 		_, err := Load(test.args, nil)

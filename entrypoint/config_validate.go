@@ -17,6 +17,9 @@ func (c *Config) validate() error {
 			Remedy: fmt.Sprintf("it is above %s %s, change one of them", c.name(&c.MaxProcesses), high.String()),
 		}
 	}
+	if err := c.validateReplacement(); err != nil {
+		return err
+	}
 	if c.ExpandArgs.Value {
 		if err := c.compileArguments(); err != nil {
 			return err
@@ -24,6 +27,42 @@ func (c *Config) validate() error {
 	}
 	c.warn()
 	return nil
+}
+
+// validateReplacement refuses what would leave a worker that has to be replaced
+// where it is for ever.
+func (c *Config) validateReplacement() error {
+	if c.MaxUnavailable.Value == 0 && c.MaxSurge.Value == 0 {
+		return &UsageError{
+			Setting: c.name(&c.MaxUnavailable), Value: c.MaxUnavailable.String(),
+			Remedy: "without --max-surge no worker could ever be replaced: allow 1 of either",
+		}
+	}
+	if c.FollowLimits.Value == FollowOn && !c.Processes.Value.Auto {
+		return &UsageError{
+			Setting: c.name(&c.FollowLimits), Value: c.FollowLimits.String(),
+			Remedy: fmt.Sprintf("%s %s is a fixed number: leave out one of them, or use --processes auto", c.name(&c.Processes), c.Processes.String()),
+		}
+	}
+	if c.MaxSurge.Value > 0 && c.usesIndexPorts() {
+		return &UsageError{
+			Setting: c.name(&c.MaxSurge), Value: c.MaxSurge.String(),
+			Remedy: "two processes of a slot would meet on the port that {index} or {slot} gives it: share sockets by --listen instead, or leave it at 0",
+		}
+	}
+	return nil
+}
+
+// usesIndexPorts reports whether a worker's identity makes up a port: an
+// expression such as {8080+index} in a variable or an argument, and nothing is
+// shared.
+func (c *Config) usesIndexPorts() bool {
+	for _, v := range c.Env.Value {
+		if v.Value.UsesIdentity() && strings.Contains(v.Key, "PORT") {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Config) compileArguments() error {

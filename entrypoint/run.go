@@ -68,6 +68,7 @@ func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	plan.Signals = signalTable(cfg.Signal.Value, hangUp())
 	processes := proc.FS("").Ours()
 	if processes == proc.None {
 		log.write(warnLine("there is no /proc of this PID namespace: PID files are not acted on, and stragglers are found by PID 1 only"))
@@ -133,10 +134,23 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, begun, stop); return nil })
 	add("control", after(served, w.serveControl))
 	add("metrics", after(served, w.serveHTTP))
+	if plan.FollowLimits {
+		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
+	}
 	if err := group.Run(); err != nil {
 		log.write(warnLine("an actor failed", slog.String("error", err.Error())))
 	}
 	return outcome.Code
+}
+
+// hangUp is what SIGHUP does when no rule says so: with a controlling terminal
+// its user has gone, otherwise it is the usual signal to reload. Where it was
+// ignored at the start, as by nohup, it never arrives.
+func hangUp() fanout.ActionKind {
+	if tty.Controlling() {
+		return fanout.ActionStop
+	}
+	return fanout.ActionReload
 }
 
 // keepServing returns only once stop is closed. What fails or panics is

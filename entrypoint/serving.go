@@ -21,9 +21,6 @@ import (
 	"github.com/brood-init/brood/metrics"
 )
 
-// unavailable is how many workers may be away while the brood still serves.
-const unavailable = 1
-
 // window is what others see of the brood: the control socket and the HTTP
 // listener. Neither can hold the engine up.
 type window struct {
@@ -72,6 +69,9 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
 		Serves:   w.serves,
 		Alive:    func(ctx context.Context) error { return w.host.Ask(ctx) },
+		Reload:   func(answer chan<- error) { w.host.Send(fanout.ReloadAsked{Answer: answer}) },
+		Scale:    w.scale,
+		Stop:     func() { w.host.Send(fanout.StopAsked{}) },
 		Describe: func(ev fanout.Event) (slog.Level, string, []slog.Attr) {
 			l := describe(ev)
 			return l.level, l.msg, l.attrs
@@ -94,7 +94,7 @@ func (w *window) close() error {
 }
 
 func (w *window) serves() error {
-	return w.engine.Snapshot().Serves(w.cfg.ReadyMin.Value, unavailable)
+	return w.engine.Snapshot().Serves(w.cfg.ReadyMin.Value, w.cfg.MaxUnavailable.Value)
 }
 
 // serveControl answers on the control socket until stop is closed.

@@ -25,6 +25,17 @@ type settings struct {
 	ExpandArgs       value[bool]              `split_words:"true"`
 	EnvFile          value[string]            `split_words:"true"`
 
+	FollowLimits value[FollowLimits] `split_words:"true"`
+
+	Ready          value[Check]         `split_words:"true"`
+	ReadyTimeout   value[time.Duration] `split_words:"true"`
+	Live           value[Check]         `split_words:"true"`
+	Watchdog       value[time.Duration] `split_words:"true"` // 0 is none
+	MaxUnavailable value[int]           `split_words:"true"`
+	MaxSurge       value[int]           `split_words:"true"`
+	MaxAge         value[time.Duration] `split_words:"true"` // 0 is no bound
+	MaxRss         value[uint64]        `split_words:"true"` // bytes; 0 is no bound
+
 	Restart        value[fanout.RestartPolicy]  `split_words:"true"`
 	RestartBackoff value[fanout.Backoff]        `split_words:"true"`
 	MaxRestarts    value[fanout.CrashBudget]    `split_words:"true"`
@@ -78,6 +89,7 @@ type setting struct {
 // The groups of the table, in the order of help.
 const (
 	groupWorkers  = "Workers"
+	groupReady    = "Readiness and replacement"
 	groupRestarts = "Restarts"
 	groupStopping = "Stopping"
 	groupSignals  = "Signals"
@@ -91,10 +103,11 @@ const none = "none"
 
 // table is every setting, group by group.
 func table() []setting {
-	return slices.Concat(workerTable(), restartTable(), stopTable(), hookTable(), healthTable(), logTable())
+	return slices.Concat(workerTable(), readyTable(), restartTable(), stopTable(), hookTable(), healthTable(), logTable())
 }
 
 func workerTable() []setting {
+	follow := []string{string(FollowAuto), string(FollowOn), string(FollowOff)}
 	return []setting{
 		{
 			name: "processes", shorthand: "n", group: groupWorkers, value: "N", fallback: "auto",
@@ -113,6 +126,10 @@ func workerTable() []setting {
 			help:  "with auto, no more workers than the memory limit holds at this size each, such as 300MiB",
 			field: func(s *settings) field { return scalar(&s.MemoryPerProcess, parseMemory) },
 		}, {
+			name: "follow-limits", group: groupWorkers, value: "WHEN", choices: follow, fallback: follow[0],
+			help:  "change the number of workers when the container's CPU limit changes; auto does with --processes auto",
+			field: func(s *settings) field { return choice(&s.FollowLimits, follow) },
+		}, {
 			name: "env", group: groupWorkers, value: "KEY=VALUE", shown: none, secret: true,
 			help:  "a variable for each worker, with {slot}, {index}, {count} and {8080+index} expanded; repeatable",
 			field: func(s *settings) field { return list(&s.Env, addVariable) },
@@ -124,6 +141,44 @@ func workerTable() []setting {
 			name: "env-file", group: groupWorkers, value: "FILE", shown: none,
 			help:  "a dotenv file: its BROOD_ variables are settings, all others go to the workers, below the real environment",
 			field: func(s *settings) field { return scalar(&s.EnvFile, parseText) },
+		},
+	}
+}
+
+func readyTable() []setting {
+	return []setting{
+		{
+			name: "ready", group: groupReady, value: "CHECK", fallback: "1s",
+			help:  "when a worker is ready: alive for a time, or notify (sd_notify), tcp://host:port, unix:///path, http://host:port/path, exec:command, each with {slot}, {index} and {8080+index} expanded",
+			field: func(s *settings) field { return scalar(&s.Ready, parseReady) },
+		}, {
+			name: "ready-timeout", group: groupReady, value: "TIME", fallback: "60s",
+			help:  "a worker that is not ready by then has failed",
+			field: func(s *settings) field { return scalar(&s.ReadyTimeout, parsePositive) },
+		}, {
+			name: "live", group: groupReady, value: "CHECK", shown: none,
+			help:  "ask ready workers every 10 s, by tcp://, unix://, http:// or exec:; one that fails three times in a row gets SIGABRT, then SIGKILL",
+			field: func(s *settings) field { return scalar(&s.Live, parseLive) },
+		}, {
+			name: "watchdog", group: groupReady, value: "TIME", fallback: none,
+			help:  "a ready worker that does not say WATCHDOG=1 (sd_notify) for so long is stuck, and gets SIGABRT, then SIGKILL",
+			field: func(s *settings) field { return scalar(&s.Watchdog, parseLimit) },
+		}, {
+			name: "max-unavailable", group: groupReady, value: "N", fallback: "1",
+			help:  "how many ready workers may be taken down at once, by reloads, recycling and failed checks together",
+			field: func(s *settings) field { return scalar(&s.MaxUnavailable, parseFew) },
+		}, {
+			name: "max-surge", group: groupReady, value: "N", fallback: "0",
+			help:  "how many successors may start beside the workers that they replace; all but the leader are replaced so then",
+			field: func(s *settings) field { return scalar(&s.MaxSurge, parseFew) },
+		}, {
+			name: "max-age", group: groupReady, value: "TIME", fallback: none,
+			help:  "replace a worker that gets older; each process draws its own limit, up to a tenth earlier",
+			field: func(s *settings) field { return scalar(&s.MaxAge, parseLimit) },
+		}, {
+			name: "max-rss", group: groupReady, value: "SIZE", fallback: none,
+			help:  "replace a worker whose resident memory gets above this, such as 512MiB; looked at every 5 s",
+			field: func(s *settings) field { return scalar(&s.MaxRss, parseMemory) },
 		},
 	}
 }
@@ -181,7 +236,7 @@ func stopTable() []setting {
 			field: func(s *settings) field { return list(&s.ExitCode, addExitCode) },
 		}, {
 			name: "signal", group: groupSignals, value: "FROM=ACTION", shown: none,
-			help:  "what to do when signal FROM arrives: forward, ignore, stop, or the name of the signal that workers get instead; repeatable",
+			help:  "what to do when signal FROM arrives: forward, ignore, stop, reload, scale-up, scale-down, or the name of the signal that workers get instead; repeatable",
 			field: func(s *settings) field { return list(&s.Signal, addSignal) },
 		}, {
 			name: "group", group: groupSignals, fallback: "off",

@@ -28,6 +28,16 @@ func samples() map[string]sample {
 		"expand-args":        toggle,
 		"env-file":           {"", "", "", []string{"/does/not/exist", "/"}},
 
+		"follow-limits":   {"off", "auto", "off", []string{"yes", "maybe"}},
+		"ready":           {"2s", "notify", "exec:'pg_isready -q'", []string{"tcp:", "ftp://x", "exec:", "exec:'x", "soon", "-1"}},
+		"ready-timeout":   {"10s", "20s", "30", append(times, "0", "none")},
+		"live":            {"exec:a", "exec:b", "none", []string{"notify", "5s", "tcp:", "exec:"}},
+		"watchdog":        {"10s", "20s", "none", times},
+		"max-unavailable": {"1", "2", "3", []string{"-1", "x", "50%"}},
+		"max-surge":       {"1", "2", "3", []string{"-1", "x"}},
+		"max-age":         {"1h", "2h", "none", times},
+		"max-rss":         {"100m", "200m", "none", []string{"0", "x"}},
+
 		"restart":         {"always", "never", "on-failure", []string{"sometimes", "alway", "1"}},
 		"restart-backoff": {"1s..2s", "2s..3s", "5", []string{"2s..1s", "1s-2s", "..", "1s..", "0..0", "a..b"}},
 		"max-restarts":    {"1/1s", "2/2s", "3/3s", []string{"10", "10/", "/5m", "-1/5m", "10/0s", "x/5m", "10/5m/2"}},
@@ -41,7 +51,7 @@ func samples() map[string]sample {
 		"exit-code":     {"1=0", "2=0", "3=0", []string{"1", "1=", "=1", "256=0", "0=256", "-1=0", "a=b", "1=2=3"}},
 
 		"signal": {"HUP=ignore", "HUP=stop", "HUP=USR1", []string{
-			"HUP", "HUP=", "=HUP", "HUP=reload", "USR1=scale-up", "USR2=scale-down", "HUP=dance", "NOPE=INT", "USR1=KILL", "USR1=STOP", "USR1=URG",
+			"HUP", "HUP=", "=HUP", "HUP=dance", "NOPE=INT", "USR1=KILL", "USR1=STOP", "USR1=URG",
 			"KILL=ignore", "STOP=stop", "CHLD=forward", "PIPE=forward", "URG=forward", "PROF=forward", "SEGV=forward", "ABRT=stop", "33=forward",
 		}},
 		"group": toggle,
@@ -110,7 +120,7 @@ func TestTableIsComplete(t *testing.T) {
 	for _, row := range rows {
 		groups = append(groups, row.group)
 	}
-	if got := slices.Compact(groups); len(got) != 8 {
+	if got := slices.Compact(groups); len(got) != 9 {
 		t.Errorf("a group is torn apart: %v", got)
 	}
 }

@@ -55,6 +55,8 @@ func isDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
+func parseFew(text string) (int, error) { return parseCount(strings.TrimSpace(text), 0) }
+
 const wantSize = "want a size above 0, such as 300MiB or 2g, or none"
 
 // parseMemory reads a size in bytes. Units are read as by docker, systemd and

@@ -55,14 +55,12 @@ func parseAction(from syscall.Signal, text string) (fanout.Action, error) {
 	switch kind := fanout.ActionKind(text); kind {
 	case fanout.ActionForward:
 		return fanout.Action{Kind: kind, Signal: from}, nil
-	case fanout.ActionIgnore, fanout.ActionStop:
+	case fanout.ActionIgnore, fanout.ActionStop, fanout.ActionReload, fanout.ActionScaleUp, fanout.ActionScaleDown:
 		return fanout.Action{Kind: kind}, nil
-	case "reload", "scale-up", "scale-down":
-		return fanout.Action{}, fmt.Errorf("this version has no %s, want forward, ignore, stop or a signal", kind)
 	}
 	sig, err := signame.Parse(text)
 	if err != nil {
-		return fanout.Action{}, errors.New("want forward, ignore, stop or a signal such as INT after =")
+		return fanout.Action{}, errors.New("want forward, ignore, stop, reload, scale-up, scale-down or a signal such as INT after =")
 	}
 	if err := checkSendable(sig); err != nil {
 		return fanout.Action{}, err

@@ -90,14 +90,16 @@ func TestRules(t *testing.T) {
 
 func TestSignalTable(t *testing.T) {
 	rules := []SignalRule{{syscall.SIGHUP, fanout.Action{Kind: fanout.ActionStop}}}
-	got := signalTable(rules)
+	got := signalTable(rules, fanout.ActionReload)
 	for sig := syscall.Signal(0); sig <= 66; sig++ {
 		want := fanout.Action{Kind: fanout.ActionForward, Signal: sig}
 		switch sig {
 		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
 			want = fanout.Action{Kind: fanout.ActionStop}
-		case syscall.SIGTTIN, syscall.SIGTTOU:
-			want = fanout.Action{Kind: fanout.ActionIgnore}
+		case syscall.SIGTTIN:
+			want = fanout.Action{Kind: fanout.ActionScaleUp}
+		case syscall.SIGTTOU:
+			want = fanout.Action{Kind: fanout.ActionScaleDown}
 		case 0, 65, 66, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG, syscall.SIGPROF, 32, 33, 34,
 			syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS:
 			want = fanout.Action{}

@@ -50,6 +50,15 @@ func parseLimit(text string) (time.Duration, error) {
 	return d, nil
 }
 
+// parsePositive is parseDuration for what cannot be 0.
+func parsePositive(text string) (time.Duration, error) {
+	d, err := parseDuration(text)
+	if err == nil && d == 0 {
+		err = errors.New(wantDuration + ", above 0")
+	}
+	return d, err
+}
+
 // StopTimeout is the budget of a stop.
 type StopTimeout struct {
 	Auto   bool

@@ -77,7 +77,7 @@ func New(plan Plan, system System, inputs <-chan Input, observers ...Observer) *
 		workerBase: without(plan.Environment, plan.WorkerEnvironment),
 		slots:      newRoster(plan.Taken),
 		wanted:     plan.Count,
-		limit:      plan.Auto,
+		limit:      plan.Count,
 		following:  plan.FollowLimits,
 		exitHooks:  newExitHooks(),
 		probes:     make(map[Ref]bool),

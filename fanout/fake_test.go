@@ -383,7 +383,7 @@ func basePlan(n int) Plan {
 			syscall.SIGUSR1: {Kind: ActionForward, Signal: syscall.SIGUSR1},
 			syscall.SIGUSR2: {Kind: ActionForward, Signal: syscall.SIGINT},
 		},
-		PIDFiles: &pattern, Auto: n, MaxCount: 16, Disruption: Disruption{MaxUnavailable: 1}, ReadyTimeout: time.Minute,
+		PIDFiles: &pattern, MaxCount: 16, Disruption: Disruption{MaxUnavailable: 1}, ReadyTimeout: time.Minute,
 	}
 }
 

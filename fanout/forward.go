@@ -29,7 +29,7 @@ func (e *Engine) signalArrived(sig syscall.Signal) {
 	case ActionScaleUp:
 		e.scaleAsked(ScaleAsked{Scale: Scale{Relative: true, N: 1}})
 	case ActionScaleDown:
-		e.scaleAsked(ScaleAsked{Scale: Scale{Relative: true, N: -1}})
+		e.scaleAsked(ScaleAsked{Scale: Scale{Relative: true, N: -1, Least: 1}})
 	}
 }
 

@@ -25,9 +25,8 @@ type Plan struct {
 
 	// Count is how many workers are wanted at the start; 0 is allowed.
 	Count int
-	// Auto is how many workers the container's limits allow at the start;
-	// FollowLimits makes the wanted number follow what is seen of them later.
-	Auto         int
+	// FollowLimits makes the wanted number follow what is seen of the
+	// container's limits later.
 	FollowLimits bool
 	// MinCount and MaxCount bound what may be asked for; MaxCount 0 is no bound.
 	MinCount, MaxCount int

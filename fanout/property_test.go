@@ -139,7 +139,7 @@ func (w *world) make(m move) {
 		if m.Do == "down" {
 			n = -1
 		}
-		w.in <- ScaleAsked{Scale: Scale{Relative: true, N: n, Auto: m.Code == 3}}
+		w.in <- ScaleAsked{Scale: Scale{Relative: true, N: max(n, n*m.Slot), Auto: m.Code == 3 && n > 0}}
 	case "limits":
 		w.in <- LimitsSeen{m.Slot, "test"}
 	case "notify":

@@ -294,12 +294,13 @@ func TestScaling(t *testing.T) {
 		"one more":          {Scale{N: 1, Relative: true}, 4, ""},
 		"one less":          {Scale{N: -1, Relative: true}, 2, ""},
 		"as before":         {Scale{N: 3}, 3, ""},
-		"to what is auto":   {Scale{Auto: true}, 7, ""},
+		"to what is auto":   {Scale{Auto: true, N: 9}, 9, ""},
+		"not below its own": {Scale{N: 0, Relative: true, Least: 4}, 3, "at least 4"},
 		"beyond the most":   {Scale{N: 9}, 3, "--max-processes"},
 		"below the least":   {Scale{N: 1}, 3, "--min-processes"},
 		"below, step by it": {Scale{N: -2, Relative: true}, 3, "--min-processes"},
 	} {
-		got, err := test.apply(3, 7, 2, 8)
+		got, err := test.apply(3, 2, 8)
 		if got != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %d, %v", name, got, err)
 		}
@@ -400,7 +401,7 @@ func TestTheCountFollowsTheLimitsUntilSomebodyScales(t *testing.T) {
 		wants(3)
 		w.in <- LimitsSeen{2, "quota=2"}
 		wants(3)
-		w.in <- ScaleAsked{Scale: Scale{Auto: true}}
+		w.in <- ScaleAsked{Scale: Scale{Auto: true, N: 2}}
 		wants(2)
 		w.in <- LimitsSeen{3, "quota=3"}
 		wants(3)

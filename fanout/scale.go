@@ -4,12 +4,14 @@ import "fmt"
 
 // Scale is how many workers are wanted from now on.
 type Scale struct {
-	// Auto is the number that the container's limits allow, and follows them
-	// again if the plan says so.
+	// Auto says that N is what the container's limits allow now: they are
+	// followed again if the plan says so.
 	Auto bool
 	// N is the number, or with Relative what is added to it.
 	N        int
 	Relative bool
+	// Least bounds a Relative one from below, beside the plan.
+	Least int
 }
 
 // ScaleAsked asks for another number of workers. Answer, which may be nil, must
@@ -33,13 +35,14 @@ type LimitsSeen struct {
 
 // apply is the number that a Scale makes of the wanted one. Beyond the bounds
 // it is an error that names them.
-func (x Scale) apply(wanted, auto, least, most int) (int, error) {
+func (x Scale) apply(wanted, least, most int) (int, error) {
 	n := x.N
 	switch {
 	case x.Auto:
-		return auto, nil
+		return n, nil
 	case x.Relative:
 		n += wanted
+		least = max(least, x.Least)
 	}
 	switch {
 	case n < least:
@@ -55,10 +58,13 @@ func (e *Engine) scaleAsked(in ScaleAsked) {
 	if e.phase != PhaseRunning {
 		r.Err = fmt.Errorf("cannot scale: %w", e.notRunning())
 	} else {
-		r.To, r.Err = in.apply(e.wanted, e.limit, e.plan.MinCount, e.plan.MaxCount)
+		r.To, r.Err = in.apply(e.wanted, e.plan.MinCount, e.plan.MaxCount)
 	}
 	if r.Err == nil {
 		e.following = e.plan.FollowLimits && in.Auto
+		if in.Auto {
+			e.limit = in.N
+		}
 		e.resize(r.To, "asked")
 	} else {
 		e.emit(ScaleRefused{r.Err})

@@ -21,6 +21,16 @@ func IsControlling(fd int) bool {
 	return err == nil
 }
 
+// Controlling reports whether we have a controlling terminal: tty(4).
+func Controlling() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	_ = unix.Close(fd)
+	return true
+}
+
 // IsForeground reports whether our process group is the foreground of the
 // terminal.
 func IsForeground(fd int) bool {

@@ -1,4 +1,19 @@
-// Package readme_test runs what README.md shows.
+// Package readme_test holds the pages for users to what the program does: it
+// runs the console blocks of README.md and of every page in docs/, follows the
+// links between the pages, and looks up the tests and variables that they name.
+//
+//	```console
+//	$ brood -n1 --log-level error -- echo hello
+//	hello
+//	```
+//
+// "$ " begins a command, "> " continues it, all else is its output, in which
+// "..." is anything, and a line of only "..." any number of lines. What is shown
+// without output has to end with 0.
+//
+// A block runs in a directory of its own, beside all the others. BROOD_PIDFILE
+// and BROOD_METRICS_ADDR keep its broods away from each other and from those of
+// the machine.
 package readme_test
 
 import (
@@ -7,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +30,40 @@ import (
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
+
+// root is where the pages are, seen from here.
+const root = "../.."
+
+// page is a Markdown file with its path in the repository.
+type page struct {
+	path, text string
+}
+
+// pages are all that users and those who work on brood read.
+func pages(t *testing.T) (all []page) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range found {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path, err := filepath.Rel(root, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, page{path, string(text)})
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("there are only %d pages in %s", len(all), root)
+	}
+	return all
+}
 
 // step is a command of a console block and what is shown below it.
 type step struct {
@@ -124,36 +174,54 @@ func TestTheComparison(t *testing.T) {
 	}
 }
 
-func TestWhatTheReadmeShowsIsTrue(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if os.IsNotExist(err) {
-		t.Skip("there is no README.md yet")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := blocks(string(text))
-	if len(all) == 0 {
-		t.Skip("README.md has no console block")
-	}
-	for _, block := range all {
-		t.Run(fmt.Sprintf("line %d", block[0].line), func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			for _, s := range block {
-				runStep(t, dir, s)
-			}
-		})
+func TestWhatThePagesShowIsTrue(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, block := range blocks(p.text) {
+			t.Run(fmt.Sprintf("%s line %d", p.path, block[0].line), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				for _, s := range block {
+					runStep(t, p.path, dir, s)
+				}
+			})
+		}
 	}
 }
 
-func runStep(t *testing.T, dir string, s step) {
+// A block that no test runs because its fence is misspelt proves nothing.
+func TestCommandsAreShownInBlocksThatAreRun(t *testing.T) {
+	for _, p := range pages(t) {
+		fence := ""
+		for i, line := range strings.Split(p.text, "\n") {
+			switch {
+			case strings.HasPrefix(strings.TrimSpace(line), "```"):
+				if fence == "" {
+					fence = strings.TrimSpace(line)
+				} else {
+					fence = ""
+				}
+			case strings.HasPrefix(line, "$ brood ") && fence != "" && fence != "```console":
+				t.Errorf("%s:%d: %s is in a block that begins with %s, and so is not run", p.path, i+1, line, fence)
+			}
+		}
+		if fence != "" {
+			t.Errorf("%s: the last block is not closed", p.path)
+		}
+	}
+}
+
+func runStep(t *testing.T, path, dir string, s step) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", s.command)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + harness.Path(), "HOME=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run")}
+	cmd.Env = []string{
+		"PATH=" + harness.Path(), "HOME=" + dir, "TMPDIR=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"),
+		"BROOD_PIDFILE=" + filepath.Join(dir, "run", "brood.pid"), "BROOD_METRICS_ADDR=none",
+	}
+	// A group, so that what a command has started ends with it if it hangs.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = harness.Fatal
-	timeout := time.AfterFunc(harness.Fatal, func() { _ = cmd.Process.Kill() })
+	timeout := time.AfterFunc(harness.Fatal, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	defer timeout.Stop()
 	out, err := cmd.CombinedOutput()
 	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
@@ -161,8 +229,8 @@ func runStep(t *testing.T, dir string, s step) {
 		got = nil
 	}
 	if wrong := compare(s.output, got); wrong != "" {
-		t.Errorf("README.md:%d: $ %s\n%s; the whole output (%v):\n%s", s.line, s.command, wrong, err, out)
+		t.Errorf("%s:%d: $ %s\n%s; the whole output (%v):\n%s", path, s.line, s.command, wrong, err, out)
 	} else if err != nil && len(s.output) == 0 {
-		t.Errorf("README.md:%d: $ %s\n%v:\n%s", s.line, s.command, err, out)
+		t.Errorf("%s:%d: $ %s\n%v:\n%s", path, s.line, s.command, err, out)
 	}
 }
