@@ -57,6 +57,7 @@ func serve(t *testing.T) *site {
 	})
 	s.Server = control.NewServer(control.Source{
 		Snapshot: s.snapshot.Load,
+		Look:     func(context.Context) {},
 		Serves:   func() error { return s.snapshot.Load().Serves(0, 1) },
 		Alive: func(ctx context.Context) error {
 			if s.deaf.Load() {

@@ -26,6 +26,9 @@ const (
 	longestPath = 107 // of sun_path in unix(7), without the final zero byte
 )
 
+// lookWithin is how long a status waits for the PID files to be read.
+const lookWithin = 500 * time.Millisecond
+
 // ErrInUse says that another process answers on the socket.
 var ErrInUse = errors.New("another process answers there")
 
@@ -33,6 +36,8 @@ var ErrInUse = errors.New("another process answers there")
 // from many goroutines.
 type Source struct {
 	Snapshot func() *fanout.Snapshot
+	// Look brings what the snapshot says of registered processes up to date.
+	Look func(context.Context)
 	// Serves returns nil when the brood should get requests.
 	Serves func() error
 	// Alive returns nil when the engine has answered.
@@ -108,7 +113,10 @@ func (s *Server) Serve(l *net.UnixListener, stop <-chan struct{}, report func(er
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), lookWithin)
+		s.source.Look(ctx)
+		cancel()
 		w.Header().Set("Content-Type", "application/json")
 		status := statusOf(s.source.Snapshot(), s.source.Serves(), proc.FS(""), time.Now())
 		_ = json.NewEncoder(w).Encode(status) // the client is gone

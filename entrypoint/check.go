@@ -115,7 +115,7 @@ func (c *Config) checkStop(item reporter) {
 	stop, timeout := c.schedule(), c.StopTimeout.Value
 	why := "set by " + timeout.Reason
 	if timeout.Auto {
-		why = "auto for " + timeout.Reason
+		why = "auto: " + timeout.Reason
 	}
 	item("stop", "%s in all (%s)", stop.Budget, why)
 	part := func(d time.Duration, does string) { item("", "%7s  %s", d, does) }

@@ -111,7 +111,7 @@ func (c *Config) settleStopTimeout(kubernetes bool) {
 	case kubernetes:
 		timeout.Budget, timeout.Reason = stopTimeoutKubernetes, "kubernetes"
 	default:
-		timeout.Budget, timeout.Reason = stopTimeoutDocker, "docker"
+		timeout.Budget, timeout.Reason = stopTimeoutDocker, "default"
 	}
 }
 

@@ -81,6 +81,9 @@ func (f *finder) search() (*control.Client, error) {
 	dirs := pidfiles.DefaultDirs(os.Geteuid(), os.Getenv, pidfiles.MountNamespace)
 	var found []string
 	for _, dir := range dirs {
+		if os.Geteuid() == 0 {
+			dir = ofAnyUser(dir)
+		}
 		sockets, err := filepath.Glob(filepath.Join(dir, "brood*.sock"))
 		if err == nil {
 			found = append(found, sockets...)
@@ -95,8 +98,12 @@ func (f *finder) search() (*control.Client, error) {
 	case 1:
 		return control.NewClient(found[0]), nil
 	}
-	return nil, &UsageError{Setting: "which brood", Remedy: "there are several, choose one by --control: " + strings.Join(found, " ")}
+	return nil, fmt.Errorf("cannot choose one of several running broods: name its socket by --control, or its PID files by --pidfile: %s", strings.Join(found, " "))
 }
+
+// ofAnyUser is a pattern for what a default directory is called for other users:
+// root may ask their broods too.
+func ofAnyUser(dir string) string { return strings.Replace(dir, "/brood-0", "/brood-*", 1) }
 
 // answers reports whether anybody listens on the socket.
 func answers(path string) bool {

@@ -87,9 +87,9 @@ func TestStopTimeout(t *testing.T) {
 		want    time.Duration
 		source  string
 	}{
-		{nil, "", 9 * time.Second, "docker"},
+		{nil, "", 9 * time.Second, "default"},
 		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1"}, "", 28 * time.Second, "kubernetes"},
-		{[]string{"KUBERNETES_SERVICE_HOST="}, "", 9 * time.Second, "docker"},
+		{[]string{"KUBERNETES_SERVICE_HOST="}, "", 9 * time.Second, "default"},
 		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1"}, "--stop-timeout=auto", 28 * time.Second, "kubernetes"},
 		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1"}, "--stop-timeout=5", 5 * time.Second, "flag"},
 		{[]string{"BROOD_STOP_TIMEOUT=7s"}, "", 7 * time.Second, "environment"},

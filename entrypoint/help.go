@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// helpWidth is that of a plain terminal.
+const helpWidth = 80
+
 const (
 	tagline = "PID 1 of a container that runs N copies of one service"
 
@@ -52,8 +55,9 @@ type signalDoc struct{ arrives, does string }
 func signalDocs() []signalDoc {
 	return []signalDoc{
 		{"TERM, INT, QUIT", "stop; a further one ends the current phase of the stop"},
-		{"HUP, USR1, USR2, WINCH, CONT, TSTP, real-time and most others", "forwarded to each worker"},
-		{"TTIN, TTOU", "ignored"},
+		{"HUP", "reload: all workers are replaced, slot by slot; with a controlling terminal stop"},
+		{"TTIN, TTOU", "one worker more, one less"},
+		{"USR1, USR2, WINCH, CONT, TSTP, real-time and most others", "forwarded to each worker"},
 		{"CHLD, PIPE, URG, PROF and the fatal ones", "brood's own, never forwarded"},
 	}
 }
@@ -63,6 +67,8 @@ func usageLines() []string {
 	return []string{
 		"brood [flags] [--] command [args...]",
 		"brood check [flags] -- command [args...]",
+		"brood status|health|events [flags]",
+		"brood scale|reload|stop [flags]",
 		"brood version|completion|help",
 	}
 }
@@ -142,6 +148,12 @@ func writeVerbHelp(w io.Writer, verb *cobra.Command) {
 	fmt.Fprintf(w, "brood %s: %s\n\nUsage:\n  brood %s\n", verb.Name(), verb.Short, verb.Use)
 	if verb.Long != "" {
 		fmt.Fprintf(w, "\n%s\n", verb.Long)
+	}
+	if verb.Name() == "check" {
+		return // it has those of brood itself
+	}
+	if flags := verb.LocalFlags().FlagUsagesWrapped(helpWidth); flags != "" {
+		fmt.Fprintf(w, "\nFlags:\n%s", flags)
 	}
 }
 

@@ -48,7 +48,9 @@ func describe(ev fanout.Event) line {
 		return infoLine("registered process ended", registeredAttrs(ev.RegisteredProcess)...)
 	case fanout.HookStarted, fanout.HookFinished, fanout.HookDropped:
 		return describeHook(ev)
-	case fanout.StopBegan, fanout.StopHastened, fanout.StillRunning, fanout.GraceOver,
+	case fanout.WaitingForRegistered:
+		return infoLine("all workers have completed, waiting for registered processes", slog.Int("processes", ev.Processes))
+	case fanout.StopBegan, fanout.StopSignalSent, fanout.StopHastened, fanout.StillRunning, fanout.GraceOver,
 		fanout.StragglersSignalled, fanout.Abandoned, fanout.Exiting, fanout.Panicked:
 		return describeStop(ev)
 	}
@@ -113,6 +115,8 @@ func describeHook(ev fanout.Event) line {
 		switch {
 		case ev.Err != nil:
 			return warnLine("hook not started", append(attrs, slog.String("error", startError(ev.Err)))...)
+		case ev.Asked && !ev.TimedOut:
+			return infoLine("hook stopped", attrs...)
 		case ev.TimedOut:
 			return warnLine("hook timed out", attrs...)
 		case ev.Code != 0:
@@ -130,9 +134,15 @@ func describeHook(ev fanout.Event) line {
 func describeStop(ev fanout.Event) line {
 	switch ev := ev.(type) {
 	case fanout.StopBegan:
-		return infoLine("stopping", slog.String("reason", string(ev.Reason)), signalAttr(ev.Signal),
+		attrs := []slog.Attr{slog.String("reason", string(ev.Reason)), signalAttr(ev.Signal)}
+		if ev.Arrived != 0 && ev.Arrived != ev.Signal {
+			attrs = append(attrs, slog.String("arrived", signame.Name(ev.Arrived)))
+		}
+		return infoLine("stopping", append(attrs,
 			slog.Duration("budget", ev.Schedule.Budget), slog.Duration("drain", ev.Schedule.Drain),
-			slog.Duration("grace", ev.Schedule.Grace))
+			slog.Duration("grace", ev.Schedule.Grace))...)
+	case fanout.StopSignalSent:
+		return infoLine("drain delay over", signalAttr(ev.Signal), slog.Int("workers", ev.Workers))
 	case fanout.StopHastened:
 		return warnLine("hastened by another stop signal", slog.String("phase", string(ev.Phase)))
 	case fanout.StillRunning:

@@ -71,10 +71,11 @@ func openBeside(taken *pidfiles.Dir, options pidfiles.Options, warnf func(line))
 	return r.dir, r.master, err
 }
 
-// cleanStale removes what an earlier life has left.
-func (r registry) cleanStale(logf func(line)) {
+// cleanStale removes what an earlier life has left, and returns the keys of the
+// problems that it has reported.
+func (r registry) cleanStale(logf func(line)) (reported []string) {
 	if r.dir == nil {
-		return
+		return nil
 	}
 	removed, problems := r.dir.CleanStale()
 	if len(removed) > 0 {
@@ -82,7 +83,9 @@ func (r registry) cleanStale(logf func(line)) {
 	}
 	for i := range problems {
 		logf(warnLine("PID file refused", slog.String("error", problems[i].Error())))
+		reported = append(reported, problems[i].Key())
 	}
+	return reported
 }
 
 // taken returns the numbers that living processes have registered under.

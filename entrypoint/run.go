@@ -77,7 +77,7 @@ func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
 	if err != nil {
 		return 0, cfg.pidFileError(err)
 	}
-	reg.cleanStale(log.write)
+	reported := reg.cleanStale(log.write)
 	if reg.dir != nil {
 		pattern := reg.dir.Pattern()
 		plan.PIDFiles = &pattern
@@ -92,9 +92,10 @@ func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
 		return 0, err
 	}
 	cwd := leaveDirectory()
+	plan.Foreground = plan.InheritStdin && stdin == 0 && tty.IsControlling(stdin)
 	host, err := fanout.NewHost(fanout.HostOptions{
 		Dir: reg.dir, Master: reg.master, WorkingDirectory: cwd, Proc: processes,
-		Terminal: plan.InheritStdin && stdin == 0 && tty.IsControlling(stdin),
+		Terminal: plan.Foreground, Reported: reported,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot open what workers read: %w", err)

@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
@@ -67,6 +67,7 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 	}
 	w.control = control.NewServer(control.Source{
 		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
+		Look:     func(ctx context.Context) { w.host.Look(ctx) },
 		Serves:   w.serves,
 		Alive:    func(ctx context.Context) error { return w.host.Ask(ctx) },
 		Reload:   func(answer chan<- error) { w.host.Send(fanout.ReloadAsked{Answer: answer}) },
@@ -161,12 +162,19 @@ func (w *window) writeFinalMetrics() error {
 	if err := metrics.WriteText(&page, w.gatherer()); err != nil {
 		return fmt.Errorf("cannot make --final-metrics: %w", err)
 	}
-	temp := path + "." + strconv.Itoa(os.Getpid())
-	if err := os.WriteFile(temp, page.Bytes(), 0o644); err != nil { //nolint:gosec // a collector of another user reads it
+	// A name that nobody can have foreseen: others may write to the directory.
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
 		return fmt.Errorf("cannot write --final-metrics: %w", err)
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(fmt.Errorf("cannot write --final-metrics: %w", err), os.Remove(temp))
+	_, err = temp.Write(page.Bytes())
+	// A collector of another user reads it.
+	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot write --final-metrics: %w", err), os.Remove(temp.Name()))
 	}
 	return nil
 }

@@ -76,6 +76,9 @@ func shellSyntax(argv []string) string {
 		case "&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1":
 			return word
 		}
+		if strings.ContainsAny(word, "`$") || strings.HasSuffix(word, ";") {
+			return word
+		}
 	}
 	return ""
 }

@@ -63,7 +63,7 @@ func parsePositive(text string) (time.Duration, error) {
 type StopTimeout struct {
 	Auto   bool
 	Budget time.Duration // settled by Load when Auto
-	// Reason is why the budget is what it is: "kubernetes", "docker", or the
+	// Reason is why the budget is what it is: "kubernetes", "default", or the
 	// Source of the setting.
 	Reason string
 }

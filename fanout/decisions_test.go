@@ -24,12 +24,16 @@ func TestTheBudgetIsCutIntoParts(t *testing.T) {
 		{"kubernetes' thirty", ms(28000), 0, ms(2000), ms(24900), ms(1000), true},
 		{"with a drain delay", ms(28000), ms(5000), ms(2000), ms(19900), ms(1000), true},
 		{"one second", ms(1000), 0, 0, ms(800), ms(100), true},
-		{"nothing left for the grace", ms(3000), ms(2000), ms(2000), 0, ms(300), false},
+		{"a drain that leaves no grace is cut", ms(3000), ms(4000), 0, ms(1300), ms(300), false},
+		{"nothing left for the workers", ms(2000), 0, ms(2000), 0, ms(200), false},
 		{"none at all", 0, 0, 0, 0, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := NewSchedule(test.budget, test.drain, test.finish)
-			want := Schedule{test.budget, test.drain, test.grace, test.sweep, test.finish}
+			want := Schedule{Budget: test.budget, Drain: test.drain, Grace: test.grace, Sweep: test.sweep, Finish: test.finish}
+			if test.drain > 0 && !test.fits {
+				want.Drain, want.Cut = test.grace, true
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}

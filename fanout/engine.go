@@ -55,7 +55,9 @@ type Engine struct {
 	probes     map[Ref]bool              // probes that run as processes
 	registered map[int]RegisteredProcess // by PID, alive when last seen
 	looks      int                       // Registered requests under way
+	lookers    []chan<- struct{}         // who waits for what they find
 	naturalEnd bool                      // every worker has completed
+	waiting    bool                      // and it was said that others are waited for
 	suspended  bool                      // job control has stopped the foreground worker
 	stop       stopState
 	outcome    Outcome
@@ -154,6 +156,8 @@ func (e *Engine) handle(in Input) {
 		e.reloadAsked(in.Answer)
 	case ScaleAsked:
 		e.scaleAsked(in)
+	case LookAsked:
+		e.lookAsked(in.Answer)
 	case StopAsked:
 		e.beginStop(stopCause{})
 	case SignalArrived:

@@ -170,8 +170,14 @@ type (
 	// StopBegan tells that brood stops everybody, and why.
 	StopBegan struct {
 		Reason   EndReason
+		Arrived  syscall.Signal // what brood was asked by, 0 for no signal
 		Signal   syscall.Signal // what workers get
 		Schedule Schedule
+	}
+	// StopSignalSent tells that the drain delay is over.
+	StopSignalSent struct {
+		Signal  syscall.Signal
+		Workers int
 	}
 	// StopHastened tells that a further signal has ended the current phase.
 	StopHastened struct{ Phase Phase }
@@ -196,6 +202,9 @@ type (
 	}
 	// RegisteredEnded tells that one is gone.
 	RegisteredEnded struct{ RegisteredProcess }
+	// WaitingForRegistered tells that all workers have completed, and brood
+	// lives on for those that have registered themselves.
+	WaitingForRegistered struct{ Processes int }
 	// PIDFileRefused tells of a file that is not acted on.
 	PIDFileRefused struct{ Err error }
 
@@ -211,6 +220,7 @@ type (
 		Slot     int
 		Code     int // as a shell shows it; 126 and 127 when it did not start
 		TimedOut bool
+		Asked    bool // brood had asked it to end
 		Duration time.Duration
 		Err      error // why it did not start
 	}
@@ -228,44 +238,46 @@ type (
 	}
 )
 
-func (PhaseEntered) event()        {}
-func (WorkerStarted) event()       {}
-func (WorkerReady) event()         {}
-func (WorkerExited) event()        {}
-func (WorkerStartFailed) event()   {}
-func (BackingOff) event()          {}
-func (SlotDone) event()            {}
-func (SlotEntered) event()         {}
-func (SlotTaken) event()           {}
-func (LeftoversFound) event()      {}
-func (SignalReceived) event()      {}
-func (SignalForwarded) event()     {}
-func (StopBegan) event()           {}
-func (StopHastened) event()        {}
-func (StillRunning) event()        {}
-func (GraceOver) event()           {}
-func (StragglersSignalled) event() {}
-func (Abandoned) event()           {}
-func (RegisteredFound) event()     {}
-func (RegisteredSignalled) event() {}
-func (RegisteredEnded) event()     {}
-func (PIDFileRefused) event()      {}
-func (HookStarted) event()         {}
-func (HookFinished) event()        {}
-func (HookDropped) event()         {}
-func (OrphansAdopted) event()      {}
-func (Exiting) event()             {}
-func (Panicked) event()            {}
-func (WorkerTold) event()          {}
-func (WorkerUnready) event()       {}
-func (WorkerStatus) event()        {}
-func (ProbeFailed) event()         {}
-func (WorkerStuck) event()         {}
-func (TooMuchMemory) event()       {}
-func (SlotReplaced) event()        {}
-func (ReplacementFailed) event()   {}
-func (ReloadBegan) event()         {}
-func (ReloadEnded) event()         {}
-func (Scaled) event()              {}
-func (ScaleRefused) event()        {}
-func (LimitChanged) event()        {}
+func (PhaseEntered) event()         {}
+func (WorkerStarted) event()        {}
+func (WorkerReady) event()          {}
+func (WorkerExited) event()         {}
+func (WorkerStartFailed) event()    {}
+func (BackingOff) event()           {}
+func (SlotDone) event()             {}
+func (SlotEntered) event()          {}
+func (SlotTaken) event()            {}
+func (LeftoversFound) event()       {}
+func (SignalReceived) event()       {}
+func (SignalForwarded) event()      {}
+func (StopBegan) event()            {}
+func (StopHastened) event()         {}
+func (StillRunning) event()         {}
+func (GraceOver) event()            {}
+func (StragglersSignalled) event()  {}
+func (Abandoned) event()            {}
+func (RegisteredFound) event()      {}
+func (RegisteredSignalled) event()  {}
+func (RegisteredEnded) event()      {}
+func (PIDFileRefused) event()       {}
+func (WaitingForRegistered) event() {}
+func (StopSignalSent) event()       {}
+func (HookStarted) event()          {}
+func (HookFinished) event()         {}
+func (HookDropped) event()          {}
+func (OrphansAdopted) event()       {}
+func (Exiting) event()              {}
+func (Panicked) event()             {}
+func (WorkerTold) event()           {}
+func (WorkerUnready) event()        {}
+func (WorkerStatus) event()         {}
+func (ProbeFailed) event()          {}
+func (WorkerStuck) event()          {}
+func (TooMuchMemory) event()        {}
+func (SlotReplaced) event()         {}
+func (ReplacementFailed) event()    {}
+func (ReloadBegan) event()          {}
+func (ReloadEnded) event()          {}
+func (Scaled) event()               {}
+func (ScaleRefused) event()         {}
+func (LimitChanged) event()         {}

@@ -51,6 +51,7 @@ func (e *Engine) prepareElapsed() {
 // prepareEnded starts the workers, or ends brood with the hook's code.
 func (e *Engine) prepareEnded(f HookFinished) {
 	f.Hook, f.Duration = KindPrepare, time.Since(e.prepare.began)
+	f.Asked = e.stopping()
 	f.TimedOut = e.stop.decided != nil && e.stop.decided.Code == CodeTimeout
 	e.prepare.result = &hookResult{f.Code, f.TimedOut}
 	e.emit(f)

@@ -53,6 +53,8 @@ type HostOptions struct {
 	WorkingDirectory string
 	// Proc is where /proc is, proc.None where there is none to be believed.
 	Proc proc.FS
+	// Reported are the keys of pidfiles.Problem that were reported before.
+	Reported []string
 	// Terminal hands the terminal on stdin to the worker that gets stdin.
 	Terminal bool
 }
@@ -79,6 +81,9 @@ func NewHost(o HostOptions) (*Host, error) {
 	}
 	h.reaper = reaper.New(reaper.Options{Proc: o.Proc, Orphans: h.reaped})
 	h.registered = newRegistrar(h)
+	for _, key := range o.Reported {
+		h.registered.reported[key] = true
+	}
 	h.sweeper = newSweeper()
 	if o.Terminal {
 		h.tty = newTerminal(int(os.Stdin.Fd()), h.closed)
@@ -121,6 +126,24 @@ func (h *Host) Ask(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return errNotAnswered
+	}
+}
+
+// Look has the registered processes looked at, so that the next snapshot shows
+// them as they are. It returns when that is so, or ctx is over.
+func (h *Host) Look(ctx context.Context) {
+	answer := make(chan struct{})
+	select {
+	case h.inputs <- LookAsked{answer}:
+	case <-h.closed:
+		return
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-answer:
+	case <-h.closed:
+	case <-ctx.Done():
 	}
 }
 

@@ -3,6 +3,8 @@ package fanout
 import (
 	"syscall"
 	"time"
+
+	"github.com/brood-init/brood/reaper"
 )
 
 // This file is a worker's life, from the request for it to what follows from
@@ -157,6 +159,10 @@ func (e *Engine) workerExited(in Exited) {
 		return
 	}
 	main, successor := s.worker == w, s.successor == w
+	if sig := e.keyPressed(in.Status); sig != 0 && w.sent == 0 && !e.stopping() {
+		w.sent, w.sentAt = sig, in.At
+		e.beginStop(stopCause{signal: sig})
+	}
 	if main && s.due != CauseReload {
 		e.clearDue(s) // it was about this process
 	}
@@ -183,6 +189,20 @@ func (e *Engine) workerExited(in Exited) {
 	}
 	e.endLeftovers(s, in)
 	e.settle(s)
+}
+
+// keyPressed is the signal of the key that has ended a worker on the terminal: it
+// dies of it or ends with 128 plus its number. 0 is none.
+func (e *Engine) keyPressed(s reaper.Status) syscall.Signal {
+	if !e.plan.Foreground {
+		return 0
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+		if s.Signal == sig || s.Signal == 0 && s.Code == 128+int(sig) {
+			return sig
+		}
+	}
+	return 0
 }
 
 // completeIfEmpty is what becomes of a slot during a stop.

@@ -33,6 +33,10 @@ type Plan struct {
 	// InheritStdin gives the single worker brood's stdin and, on a terminal,
 	// the foreground.
 	InheritStdin bool
+	// Foreground says that stdin is a terminal, so that keys reach the worker
+	// and not brood: one that Ctrl-C or Ctrl-\\ has ended was asked to stop, and
+	// brood with it.
+	Foreground bool
 	// Group sends forwarded and stop signals to process groups, not processes.
 	Group bool
 	// Ready is how a worker shows that it is ready, within ReadyTimeout; with

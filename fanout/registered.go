@@ -14,6 +14,19 @@ func (e *Engine) lookAtRegistered(sig syscall.Signal) {
 	e.system.Registered(sig)
 }
 
+// lookAsked is for those who want to see. A stop looks by itself, and must not
+// wait for more looks.
+func (e *Engine) lookAsked(answer chan<- struct{}) {
+	if e.plan.PIDFiles == nil || e.stopping() {
+		close(answer)
+		return
+	}
+	e.lookers = append(e.lookers, answer)
+	if e.looks == 0 {
+		e.lookAtRegistered(0)
+	}
+}
+
 // pollRegistered looks again every so often for as long as the phase lasts: a
 // registered process is no child of ours whose end would be announced, and
 // more of them may come.
@@ -51,6 +64,13 @@ func (e *Engine) registeredSeen(in RegisteredSeen) {
 	}
 	e.registered = alive
 	e.dirty = true
+	if len(e.lookers) > 0 {
+		e.publish()
+		for _, answer := range e.lookers {
+			close(answer)
+		}
+		e.lookers = nil
+	}
 	for _, p := range in.Signalled {
 		e.emit(RegisteredSignalled{p, in.Signal})
 		if in.Signal == syscall.SIGKILL {

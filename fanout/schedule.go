@@ -17,11 +17,15 @@ type Schedule struct {
 	Grace  time.Duration // from the stop signal to SIGKILL
 	Sweep  time.Duration // for stragglers
 	Finish time.Duration // for the finish hook; 0 without one
+	// Cut says that Drain is less than was asked for: workers get half of what
+	// there is, since without any grace they would never hear of the stop.
+	Cut bool
 }
 
 // NewSchedule divides budget: the sweep gets a tenth of it and at most one
 // second, the finish hook its timeout, 100 ms are kept for leaving, and the
-// workers' grace is the rest. finish is 0 when there is no hook.
+// workers' grace is the rest. finish is 0 when there is no hook. A drain that
+// leaves no grace is cut to half of what there is.
 func NewSchedule(budget, drain, finish time.Duration) Schedule {
 	s := Schedule{
 		Budget: budget,
@@ -29,13 +33,17 @@ func NewSchedule(budget, drain, finish time.Duration) Schedule {
 		Sweep:  min(maxSweep, budget/10),
 		Finish: finish,
 	}
-	s.Grace = max(0, budget-drain-s.Sweep-finish-exitReserve)
+	room := max(0, budget-s.Sweep-finish-exitReserve)
+	if drain > 0 && drain >= room {
+		s.Drain, s.Cut = room/2, true
+	}
+	s.Grace = room - s.Drain
 	return s
 }
 
 // Fits reports whether the parts leave the workers any time at all.
 func (s Schedule) Fits() bool {
-	return s.Drain+s.Grace+s.Sweep+s.Finish+exitReserve <= s.Budget && s.Grace > 0
+	return !s.Cut && s.Drain+s.Grace+s.Sweep+s.Finish+exitReserve <= s.Budget && s.Grace > 0
 }
 
 // deadlines are the instants at which the phases of one stop end at the

@@ -29,6 +29,8 @@ type stopState struct {
 	passes           int // sweep passes under way
 	emptyPasses      int // since the last one that found somebody
 	left             []Straggler
+	lastSweep        bool // the pass over what the finish hook left is under way
+	cleaned          bool // brood's files are gone
 }
 
 // How often what cannot announce its end is looked at during a stop.
@@ -50,7 +52,7 @@ func (e *Engine) beginStop(cause stopCause) {
 	e.stop.requested = cause.decided == nil
 	e.stop.decided = cause.decided
 	e.stop.signal = e.workerStopSignal(cause.signal)
-	e.emit(StopBegan{e.stopReason(), e.stop.signal, e.plan.Stop})
+	e.emit(StopBegan{e.stopReason(), cause.signal, e.stop.signal, e.plan.Stop})
 	e.system.DiscardStarts()
 	e.timers.at(e.stop.grace, e.graceElapsed)
 	if preparing || e.plan.Stop.Drain == 0 || len(e.slots.processes()) == 0 {
@@ -87,6 +89,7 @@ func (e *Engine) drainElapsed() {
 // terminate is step 2: the stop signal to every worker and SIGTERM to every
 // registered process, at once. Who was told to end before is not told again.
 func (e *Engine) terminate() {
+	drained := e.phase == PhaseDraining
 	e.enter(PhaseTerminating)
 	var told []*worker
 	for _, w := range e.slots.processes() {
@@ -98,6 +101,9 @@ func (e *Engine) terminate() {
 	e.system.Wake(refs(told))
 	for _, w := range told {
 		e.toldToStop(w)
+	}
+	if drained {
+		e.emit(StopSignalSent{e.stop.signal, len(told)})
 	}
 	e.system.CloseSockets()
 	e.killProbes()
@@ -203,6 +209,8 @@ func (e *Engine) killWorkers(workers []*worker) {
 func (e *Engine) sweep() {
 	e.enter(PhaseSweeping)
 	e.stop.sweepSignal = syscall.SIGTERM
+	// Whatever the budget: what was killed needs a moment to be gone.
+	e.stop.sweep = earliest(latest(e.stop.sweep, time.Now().Add(exitReserve)), e.stop.finish)
 	share := time.Until(e.stop.sweep)
 	// A killed process needs a moment to be gone before the finish hook.
 	e.timers.at(e.stop.sweep.Add(-min(100*time.Millisecond, share/4)), e.killStragglers)
@@ -221,7 +229,12 @@ func (e *Engine) sweepPass() {
 
 func (e *Engine) swept(in Swept) {
 	if e.phase == PhaseLeaving {
-		e.system.Cleanup()
+		if e.stop.passes > 0 {
+			e.stop.passes-- // one that the sweep had begun
+			return
+		}
+		e.stop.lastSweep = false
+		e.goneIfDone()
 		return
 	}
 	e.stop.passes--
@@ -294,17 +307,30 @@ func (e *Engine) startFinish() {
 func (e *Engine) leave() {
 	e.enter(PhaseLeaving)
 	e.outcome = e.ending().outcome()
-	e.timers.at(time.Now().Add(exitReserve), e.cleanedUp)
+	e.timers.at(time.Now().Add(exitReserve), e.gone)
+	e.system.Cleanup()
 	if e.system.Descendants() {
 		// The finish hook's own leftovers: without a PID 1 above that ends them
 		// they would outlive brood.
+		e.stop.lastSweep = true
 		e.system.Sweep(syscall.SIGKILL)
-		return
 	}
-	e.system.Cleanup()
 }
 
+// cleanedUp is told that brood's files are gone, and with the last sweep done
+// nothing holds brood any more.
 func (e *Engine) cleanedUp() {
+	e.stop.cleaned = true
+	e.goneIfDone()
+}
+
+func (e *Engine) goneIfDone() {
+	if e.stop.cleaned && !e.stop.lastSweep {
+		e.gone()
+	}
+}
+
+func (e *Engine) gone() {
 	if e.phase == PhaseLeaving {
 		e.enter(PhaseDone)
 	}
@@ -320,6 +346,10 @@ func (e *Engine) endIfNobodyIsLeft() {
 		if !s.finished || !s.empty() {
 			return
 		}
+	}
+	if e.naturalEnd && !e.waiting && e.looks == 0 && len(e.registered) > 0 {
+		e.waiting = true
+		e.emit(WaitingForRegistered{len(e.registered)})
 	}
 	if !e.naturalEnd {
 		e.naturalEnd = true

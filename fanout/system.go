@@ -219,6 +219,10 @@ type HostPanicked struct {
 // Asked wants to know whether the engine is alive: it closes Answer.
 type Asked struct{ Answer chan<- struct{} }
 
+// LookAsked has the registered processes looked at, and closes Answer once the
+// snapshot shows them.
+type LookAsked struct{ Answer chan<- struct{} }
+
 // CleanedUp says that brood's files are gone.
 type CleanedUp struct{}
 
@@ -243,3 +247,4 @@ func (LimitsSeen) input()        {}
 func (ReloadAsked) input()       {}
 func (ScaleAsked) input()        {}
 func (StopAsked) input()         {}
+func (LookAsked) input()         {}

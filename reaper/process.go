@@ -9,6 +9,9 @@ import (
 // no member left. Nothing was signalled.
 var ErrEnded = errors.New("process has ended")
 
+// ErrStarting is returned for a child that may be the one being started.
+var ErrStarting = errors.New("process may be one that is being started")
+
 // Process is a child started by a Reaper. All methods are safe for concurrent
 // use and never block.
 type Process struct {
@@ -77,8 +80,22 @@ func (p *Process) announce() {
 	exit := p.withheld
 	p.withheld = nil
 	p.reaper.mu.Unlock()
-	if exit != nil {
+	if p.stopped != nil {
+		p.reaper.kick() // it may have been stopped already
+	}
+	if exit != nil && p.exited != nil {
 		p.exited(*exit)
+	}
+}
+
+// disown ends a process that has not been confirmed and makes its exit nobody's
+// news.
+func (p *Process) disown() {
+	p.reaper.mu.Lock()
+	defer p.reaper.mu.Unlock()
+	p.exited, p.stopped, p.withheld = nil, nil, nil
+	if !p.reaped {
+		_ = kill(p.pid, syscall.SIGKILL) // it is ours: a zombie at worst
 	}
 }
 
@@ -106,12 +123,16 @@ func (r *Reaper) SignalAll(processes []*Process, sig syscall.Signal, group bool)
 }
 
 // SignalAdopted sends sig to a child of brood that nobody started here, an
-// orphan that was re-parented to it. check runs under the lock that guards
+// orphan that was re-parented to it. While a start is under way every unknown
+// child might be the new process, and the error is ErrStarting. check runs under the lock that guards
 // reaping, so what it finds out about the PID still holds when it is
 // signalled; it must not block.
 func (r *Reaper) SignalAdopted(pid int, sig syscall.Signal, check func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.inFlight > 0 || r.children[pid] != nil {
+		return ErrStarting // it may be a process of ours that is not known yet
+	}
 	if !check() {
 		return ErrEnded
 	}

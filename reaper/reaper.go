@@ -15,6 +15,8 @@
 //     under way an unknown zombie is therefore left alone, and the known ones
 //     are asked for one by one, until the start is registered.
 //   - An exit is never delivered before its start: Spec.Started returns first.
+//     A process that Spec.Confirm does not confirm has no start and no exit, but
+//     is known, so that it is not taken for an orphan.
 //   - A PID is signalled only under the lock that guards reaping, so it is our
 //     child's or its zombie's, never a stranger's. The lock is not held across
 //     an exec, which may hang on a slow disk.

@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -16,15 +17,26 @@ var ErrClosed = errors.New("cannot start a process: the reaper is closed")
 type Spec struct {
 	// Path is the file to execute, with a slash in it: nothing is looked up.
 	Path string
+	Name string   // what an error calls it; "" is Path
 	Args []string // argv, Args[0] included
 	Env  []string
 	Dir  string // "" is brood's own working directory
 	// Stdin, Stdout and Stderr are descriptors of brood. All others that are
 	// not close-on-exec, those brood was born with, pass through untouched.
 	Stdin, Stdout, Stderr int
+	// Inherit are further descriptors that the process gets under the numbers
+	// they have in brood, although they are close-on-exec there. They must stay
+	// open until Start returns.
+	Inherit []int
 	// Foreground makes the new group the foreground of the terminal on Stdin.
 	Foreground bool
 
+	// Confirm, if set, is called on the starting thread once Path is executed,
+	// for a process that has more to do before it is what was asked for. Its
+	// error is returned by Start; the process is killed and reaped, no orphan is
+	// counted, and neither Started nor Exited is called. Confirm may wait: that
+	// delays other starts, but no exit of others.
+	Confirm func() error
 	// Started is called on the starting thread with the new process, before
 	// any call of Exited. It delays other starts, but no exit of others.
 	Started func(p *Process, at time.Time)
@@ -76,17 +88,7 @@ func (r *Reaper) start(spec *Spec) error {
 	r.mu.Unlock()
 
 	at := time.Now()
-	pid, err := syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
-		Dir:   spec.Dir,
-		Env:   spec.Env,
-		Files: []uintptr{uintptr(spec.Stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
-		Sys: &syscall.SysProcAttr{
-			Setpgid:    true,
-			Foreground: spec.Foreground,
-			Ctty:       spec.Stdin,
-			Pdeathsig:  syscall.SIGKILL,
-		},
-	})
+	pid, err := forkExec(spec)
 
 	r.mu.Lock()
 	r.inFlight--
@@ -99,12 +101,58 @@ func (r *Reaper) start(spec *Spec) error {
 	// A zombie may have been left alone because this start was under way.
 	r.kick()
 	if err != nil {
-		return fmt.Errorf("cannot start %q: %w", spec.Path, err)
+		return fmt.Errorf("cannot start %q: %w", cmp.Or(spec.Name, spec.Path), err)
+	}
+	if spec.Confirm != nil {
+		if err := spec.Confirm(); err != nil {
+			p.disown()
+			return err
+		}
 	}
 	if spec.Started != nil {
 		spec.Started(p, at)
 	}
 	p.announce()
+	return nil
+}
+
+func forkExec(spec *Spec) (int, error) {
+	// Only this thread forks, so that no other child gets what is passed here.
+	for i, fd := range spec.Inherit {
+		if err := setCloseOnExec(fd, false); err != nil {
+			setAllCloseOnExec(spec.Inherit[:i])
+			return 0, fmt.Errorf("cannot pass descriptor %d: %w", fd, err)
+		}
+	}
+	defer setAllCloseOnExec(spec.Inherit)
+	return syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
+		Dir:   spec.Dir,
+		Env:   spec.Env,
+		Files: []uintptr{uintptr(spec.Stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
+		Sys: &syscall.SysProcAttr{
+			Setpgid:    true,
+			Foreground: spec.Foreground,
+			Ctty:       spec.Stdin,
+			Pdeathsig:  syscall.SIGKILL,
+		},
+	})
+}
+
+func setAllCloseOnExec(fds []int) {
+	for _, fd := range fds {
+		_ = setCloseOnExec(fd, true) // it is open, or could not have been passed
+	}
+}
+
+func setCloseOnExec(fd int, is bool) error {
+	flags := uintptr(0)
+	if is {
+		flags = syscall.FD_CLOEXEC
+	}
+	_, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_SETFD, flags)
+	if errno != 0 {
+		return errno
+	}
 	return nil
 }
 

@@ -123,14 +123,25 @@ func (r *Reaper) lastFigures(pid int) Usage {
 // watchStopped looks at the few processes that asked to know about job
 // control: their stop is a SIGCHLD too.
 func (r *Reaper) watchStopped() {
-	for _, p := range r.known() {
-		if p.stopped == nil {
-			continue
-		}
+	for _, p := range r.watched() {
 		if info, err := waitid(oneChild, p.pid, unix.WSTOPPED|unix.WNOHANG); err == nil && info.pid != 0 {
 			p.stopped(syscall.Signal(info.status))
 		}
 	}
+}
+
+// watched leaves out what is not announced yet: like an exit, a stop does not
+// come before the start.
+func (r *Reaper) watched() []*Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var some []*Process
+	for _, p := range r.children {
+		if p.stopped != nil && p.announced {
+			some = append(some, p)
+		}
+	}
+	return some
 }
 
 const (

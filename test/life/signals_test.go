@@ -19,7 +19,7 @@ import (
 var (
 	swallowed = []int{
 		17, 13, // CHLD and PIPE are brood's own
-		21, 22, // TTIN and TTOU: scaling, once there is any
+		21, 22, // TTIN and TTOU change the number of workers, unless ignored
 		23, 27, // URG and PROF are the runtime's
 		4, 5, 6, 7, 8, 11, 31, // a fault's: ILL TRAP ABRT BUS FPE SEGV SYS
 	}
@@ -28,6 +28,11 @@ var (
 	libc  = []int{32, 33, 34}
 	stops = []int{2, 3, 15}
 )
+
+// nothingButSignals keeps HUP from reloading, and TTIN and TTOU from scaling.
+func nothingButSignals() []string {
+	return []string{"--signal", "HUP=forward", "--signal", "TTIN=ignore", "--signal", "TTOU=ignore"}
+}
 
 // forwarded are all the others.
 func forwarded() []int {
@@ -70,7 +75,7 @@ func startReporters(t *testing.T, m harness.Mode, n int, flags ...string) (b *ha
 
 func TestEverySignalReachesEveryWorkerExactlyOnce(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		b, file := startReporters(t, m, 3)
+		b, file := startReporters(t, m, 3, nothingButSignals()...)
 		for _, n := range forwarded() {
 			b.Signal(syscall.Signal(n))
 			line := " " + strconv.Itoa(n) + "\n"
@@ -96,7 +101,7 @@ func TestEverySignalReachesEveryWorkerExactlyOnce(t *testing.T) {
 
 func TestABurstOfDifferentSignalsLosesNone(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		b, file := startReporters(t, m, 2)
+		b, file := startReporters(t, m, 2, nothingButSignals()...)
 		// The kernel itself takes a pending CONT away when TSTP comes.
 		burst := slices.DeleteFunc(forwarded(), func(n int) bool { return n == 20 })
 		for _, n := range burst {
@@ -114,7 +119,7 @@ func TestABurstOfDifferentSignalsLosesNone(t *testing.T) {
 // kernel shows it: also what no handler of ours could see.
 func TestWhatIsNotForwardedNeverReachesAWorker(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		b := m.Start(t, "-n1", "--", "worker", "blocked", "sleep", "300")
+		b := m.Start(t, append(nothingButSignals(), "-n1", "--", "worker", "blocked", "sleep", "300")...)
 		pid := b.Slot(1)
 		harness.Until(t, "the worker is asleep", func() bool {
 			p, ok := harness.Look(pid)

@@ -48,7 +48,9 @@ type peer struct {
 var peers = []peer{
 	{name: "tini", program: "tini", args: []string{"--"}},
 	{name: "dumb-init", program: "dumb-init", args: []string{"--"}},
-	{name: "brood", args: []string{"-n1", "--restart=never", "--log-level=error", "--"}},
+	// What only brood does with signals, reload and scale, is switched off.
+	{name: "brood", args: []string{"-n1", "--restart=never", "--log-level=error",
+		"--signal=HUP=forward", "--signal=TTIN=ignore", "--signal=TTOU=ignore", "--"}},
 }
 
 func (p peer) String() string { return p.name }

@@ -46,3 +46,25 @@ func TestAHangUpReachesTheWorker(t *testing.T) {
 		b.WantCode(t, 0)
 	})
 }
+
+// The terminal's keys reach the worker alone: what ends it is for brood too.
+func TestCtrlCEndsAWorkerThatKnowsNothingOfIt(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n1", "--", "sleep", "300"}})
+		harness.Until(t, "it sleeps", func() bool { return commBelow(b.PID, "sleep") != 0 })
+		term.press(ctrlC)
+		b.WantCode(t, 0)
+		wantCount(t, term.Screen.String(), "worker started", 1)
+	})
+}
+
+func TestAHangUpStopsBroodWhoseWorkersIgnoreIt(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		file := filepath.Join(t.TempDir(), "file")
+		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n2", "--stop-signal", "TERM", "--", "worker", "slow", file, "1ms"}})
+		harness.Until(t, "both are ready", func() bool { return strings.Count(harness.Content(file), " ready\n") == 2 })
+		_ = term.keys.Close()
+		b.WantCode(t, 0)
+		wantCount(t, harness.Content(file), " cleaned\n", 2)
+	})
+}
