@@ -216,6 +216,7 @@ func (e *Engine) exited(in Exited) {
 	case KindWorker:
 		e.workerExited(in)
 	case KindProbe:
+		e.emit(ProbeEnded{in.Slot, in.Exit})
 		e.probeExited(in.Ref, in.ExitCode(), nil)
 	case KindExitHook:
 		e.exitHookEnded(in.Ref, HookFinished{Code: in.ExitCode()})

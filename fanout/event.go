@@ -97,6 +97,11 @@ type (
 		Slot, PID int
 		Status    string
 	}
+	// ProbeEnded tells how the process of a probe has ended.
+	ProbeEnded struct {
+		Slot int
+		reaper.Exit
+	}
 	// ProbeFailed tells that a ready worker has not answered.
 	ProbeFailed struct {
 		Slot, PID, InARow int
@@ -272,6 +277,7 @@ func (WorkerTold) event()           {}
 func (WorkerUnready) event()        {}
 func (WorkerStatus) event()         {}
 func (ProbeFailed) event()          {}
+func (ProbeEnded) event()           {}
 func (WorkerStuck) event()          {}
 func (TooMuchMemory) event()        {}
 func (SlotReplaced) event()         {}

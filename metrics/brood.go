@@ -19,6 +19,12 @@ type broodSeries struct {
 	build      series
 	states     []series // as phases
 	desired    series
+	followed   series
+	scalings   [scaleCauseCount]series
+	reloading  series
+	reloads    [changeResultCount]series
+	replaced   [replaceCauseCount][changeResultCount]series
+	unanswered series
 	countInfo  map[cgroup.Source]*series
 	cpu, rss   series
 	fds        series
@@ -53,6 +59,11 @@ func newBroodSeries(f *families, o Options) *broodSeries {
 	f.enumerated(all.problems[:], pidfileProblems, values(pidfileProblems, "kind"))
 	f.enumerated(all.readErrors[:], readErrors, values(readErrors, "file"))
 	f.enumerated(all.requests[:], requests, values(requests, "code"))
+	f.enumerated(all.scalings[:], scalings, values(scalings, "cause"))
+	f.enumerated(all.reloads[:], reloads, values(reloads, "result"))
+	for i, cause := range values(replacements, "cause") {
+		f.enumerated(all.replaced[i][:], replacements, values(replacements, "result"), cause)
+	}
 	results := values(hookRuns, "result")
 	for i, hook := range values(hookRuns, "hook") {
 		f.enumerated(all.runs[i][:], hookRuns, results, hook)
@@ -67,6 +78,7 @@ func newBroodSeries(f *families, o Options) *broodSeries {
 // slotless makes what needs nothing but its family.
 func slotless(f *families) *broodSeries {
 	return &broodSeries{
+		followed: f.series(limitsFollowed), reloading: f.series(reloading), unanswered: f.series(probeFailures),
 		desired: f.series(workersDesired), cpu: f.series(processCPU), rss: f.series(processRSS),
 		fds: f.series(processOpenFDs), startTime: f.series(processStartTime),
 		zombies: f.series(zombies), processes: f.series(processes),
@@ -134,6 +146,8 @@ func (g *Gatherer) engine(s *fanout.Snapshot) {
 		b.states[i].put(truth(phase == s.Phase))
 	}
 	b.desired.put(float64(s.Wanted))
+	b.followed.put(truth(s.Following))
+	b.reloading.put(truth(s.Reloading))
 	b.registered.put(float64(len(s.Registered)))
 	g.registeredProcesses(s.Registered)
 }
@@ -161,6 +175,18 @@ func (g *Gatherer) totals() {
 		}
 		b.durations[i].putIf(ran > 0, math.Float64frombits(t.hookSeconds[i].Load()))
 	}
+	for i := range b.scalings {
+		b.scalings[i].put(float64(t.scalings[i].Load()))
+	}
+	for i := range b.reloads {
+		b.reloads[i].put(float64(t.reloads[i].Load()))
+	}
+	for i := range b.replaced {
+		for j := range b.replaced[i] {
+			b.replaced[i][j].put(float64(t.replaced[i][j].Load()))
+		}
+	}
+	b.unanswered.put(float64(t.unanswered.Load()))
 	b.dropped.put(float64(t.dropped.Load()))
 	b.panics.put(float64(t.panics.Load()))
 	for i := range b.problems {

@@ -109,10 +109,11 @@ const (
 	reapedWorker = iota
 	reapedOrphan
 	reapedHook
+	reapedProbe
 	reapedCount
 )
 
-func reapedKinds() []string { return []string{"worker", "orphan", "hook"} }
+func reapedKinds() []string { return []string{"worker", "orphan", "hook", "probe"} }
 
 // The files whose reading may fail.
 type source int

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/pidfiles"
 )
@@ -35,6 +36,12 @@ const (
 	buildInfo
 	broodState
 	workersDesired
+	limitsFollowed
+	scalings
+	reloading
+	reloads
+	replacements
+	probeFailures
 	workerCountInfo
 	processCPU
 	processRSS
@@ -187,6 +194,31 @@ func table() [familyCount]Descriptor {
 		workersDesired: {
 			"brood_workers_desired", Gauge, nil,
 			"Number of workers that are wanted.", true, fromSnapshot,
+		},
+		limitsFollowed: {
+			"brood_limits_followed", Gauge, nil,
+			"Whether the number of wanted workers follows the container's limits.", true, fromSnapshot,
+		},
+		scalings: {
+			"brood_scalings_total", Counter, labelled("cause", scaleCauses()...),
+			"Changes of the number of wanted workers.", true, fromEvents,
+		},
+		reloading: {
+			"brood_reloading", Gauge, nil,
+			"Whether a reload is under way.", true, fromSnapshot,
+		},
+		reloads: {
+			"brood_reloads_total", Counter, labelled("result", changeResults()...),
+			"Reloads that have ended.", true, fromEvents,
+		},
+		replacements: {
+			"brood_replacements_total", Counter,
+			[]Label{{"cause", replaceCauses()}, {"result", changeResults()}},
+			"Workers that were replaced while they ran: a success is ready, a failure ended before.", true, fromEvents,
+		},
+		probeFailures: {
+			"brood_probe_failures_total", Counter, nil,
+			"Ready workers that did not answer a probe.", true, fromEvents,
 		},
 		workerCountInfo: {
 			"brood_worker_count_info", Gauge, labelled("source"),
@@ -369,3 +401,17 @@ const problemKindCount = 10
 func requestCodes() []string { return []string{"200", "405", "500", "503"} }
 
 const requestCodeCount = 4
+
+const (
+	changeResultCount = 2
+	replaceCauseCount = 4
+	scaleCauseCount   = 2
+)
+
+func changeResults() []string { return []string{"success", "failure"} }
+
+func replaceCauses() []string {
+	return []string{string(fanout.CauseReload), string(fanout.CauseAge), string(fanout.CauseMemory), string(fanout.CauseStuck)}
+}
+
+func scaleCauses() []string { return []string{"asked", "limits"} }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -270,4 +271,29 @@ func TestNumbersThatCannotBeAreIgnored(t *testing.T) {
 		table.Observe(began(), fanout.HookFinished{Hook: "new", Code: n})
 	}
 	scrape(t, newTestGatherer(t, newFakeProc(t), "", Options{Table: table})).want(t, readable{`brood_reaped_processes_total{kind="orphan"}`: 3})
+}
+
+func TestChangesAreCounted(t *testing.T) {
+	table := NewTable()
+	for _, ev := range []fanout.Event{
+		fanout.Scaled{From: 1, To: 2, Cause: "asked"}, fanout.Scaled{From: 2, To: 4, Cause: "limits"}, fanout.Scaled{From: 4, To: 2, Cause: "limits"},
+		fanout.ReloadEnded{}, fanout.ReloadEnded{Err: errors.New("slot 2")},
+		fanout.SlotReplaced{Slot: 1, Cause: fanout.CauseReload}, fanout.SlotReplaced{Slot: 2, Cause: fanout.CauseAge},
+		fanout.ReplacementFailed{Slot: 2, Cause: fanout.CauseReload}, fanout.ProbeFailed{Slot: 1},
+		fanout.ProbeEnded{Slot: 1, Exit: reaper.Exit{Status: reaper.Status{Code: 1}}},
+	} {
+		table.Observe(began(), ev)
+	}
+	page := scrape(t, newTestGatherer(t, newFakeProc(t), "", Options{Table: table}))
+	for name, want := range map[string]float64{
+		`brood_scalings_total{cause="asked"}`: 1, `brood_scalings_total{cause="limits"}`: 2,
+		`brood_reloads_total{result="success"}`: 1, `brood_reloads_total{result="failure"}`: 1,
+		`brood_replacements_total{cause="reload",result="success"}`: 1, `brood_replacements_total{cause="reload",result="failure"}`: 1,
+		`brood_replacements_total{cause="max-age",result="success"}`: 1, `brood_replacements_total{cause="stuck",result="success"}`: 0,
+		`brood_probe_failures_total`: 1, `brood_reaped_processes_total{kind="probe"}`: 1,
+	} {
+		if got, there := page[name]; got != want || !there {
+			t.Errorf("%s is %v (%v), want %v", name, got, there, want)
+		}
+	}
 }

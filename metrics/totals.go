@@ -27,6 +27,10 @@ type totals struct {
 	signals             [signalCount]atomic.Uint64
 	hookRuns            [hookCount][hookResultCount]atomic.Uint64
 	hookSeconds         [hookCount]atomic.Uint64 // the bits of a float64
+	scalings            [scaleCauseCount]atomic.Uint64
+	reloads             [changeResultCount]atomic.Uint64
+	replaced            [replaceCauseCount][changeResultCount]atomic.Uint64
+	unanswered          atomic.Uint64
 	dropped             atomic.Uint64
 	problems            [problemKindCount]atomic.Uint64
 	panics              atomic.Uint64
@@ -53,10 +57,36 @@ func (t *totals) count(ev fanout.Event) {
 		t.hookFinished(ev)
 	case fanout.HookDropped:
 		t.dropped.Add(1)
+	case fanout.Scaled:
+		countAt(t.scalings[:], slices.Index(scaleCauses(), ev.Cause), 1)
+	case fanout.ReloadEnded:
+		countAt(t.reloads[:], resultOf(ev.Err == nil), 1)
+	case fanout.SlotReplaced:
+		t.replacement(ev.Cause, true)
+	case fanout.ReplacementFailed:
+		t.replacement(ev.Cause, false)
+	case fanout.ProbeEnded:
+		t.reaped(reapedProbe, ev.Status)
+	case fanout.ProbeFailed:
+		t.unanswered.Add(1)
 	case fanout.PIDFileRefused:
 		t.problems[problemIndex(ev.Err)].Add(1)
 	case fanout.Panicked:
 		t.panics.Add(1)
+	}
+}
+
+// resultOf is an index of changeResults.
+func resultOf(success bool) int {
+	if success {
+		return 0
+	}
+	return 1
+}
+
+func (t *totals) replacement(cause fanout.ReplaceCause, success bool) {
+	if i := slices.Index(replaceCauses(), string(cause)); i >= 0 {
+		countAt(t.replaced[i][:], resultOf(success), 1)
 	}
 }
 

@@ -71,6 +71,25 @@ func TestAWorkerKilledForLackOfMemoryIsReplaced(t *testing.T) {
 	c.stops(0)
 }
 
+// docker update writes into the control group of a container that runs.
+func TestAChangedQuotaChangesTheNumberOfWorkers(t *testing.T) {
+	t.Parallel()
+	if runtime.NumCPU() < 2 {
+		harness.Missing(t, "this machine has one CPU only")
+	}
+	c := run(t, "--cpus 1", "-- /guest serve")
+	c.await(1, "ready")
+	docker(t, "update", "--cpus", "2", c.name)
+	c.await(2, "ready")
+	docker(t, "update", "--cpus", "1", c.name)
+	c.await(1, "slot=2 drained")
+	c.wants(1, "limits changed", "from=1", "to=2")
+	c.wants(1, "limits changed", "from=2", "to=1")
+	c.stops(0)
+	c.wants(1, "slot=1 got TERM")
+	c.wants(1, "slot=2 got TERM")
+}
+
 // A container that is much smaller than its machine must not be told by the
 // machine's figures.
 func TestTheCheckVerbSaysWhatWouldRunHere(t *testing.T) {
