@@ -82,7 +82,8 @@ func TestDispatch(t *testing.T) {
 
 		{"status --control /nowhere/x.sock", answer{true, 1, "", "brood: cannot reach the brood at \"/nowhere/x.sock\": dial unix /nowhere/x.sock: connect: no such file or directory\n"}},
 		{"health --control=/nowhere/x.sock", answer{true, 1, "", "brood: cannot reach the brood at \"/nowhere/x.sock\": dial unix /nowhere/x.sock: connect: no such file or directory\n"}},
-		{"status -o yaml", answer{true, 2, "", "brood: cannot use --output \"yaml\": want text or json\n"}},
+		{"status -o yaml", answer{true, 2, "", "brood: cannot use --output \"yaml\": want text, wide or json\n"}},
+		{"status x", answer{true, 2, "", "brood: cannot use status \"x\": want the numbers of slots, or none for all; a command called status needs -- before it\n"}},
 		{"status --control none", answer{true, 2, "", "brood: cannot use --control \"none\": name the socket of the brood to ask\n"}},
 		{"scale many", answer{true, 2, "", "brood: cannot use scale \"many\": want a number, +1, -1 or auto\n"}},
 		{"scale", answer{true, 2, "", "brood: cannot use scale: want one number, +1, -1 or auto\n"}},

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brood-init/brood/control"
+	"github.com/brood-init/brood/internal/tty"
 )
 
 // askTimeout is how long a verb waits for the brood's answer.
@@ -22,58 +25,119 @@ const askTimeout = 5 * time.Second
 
 // statusVerb prints what the workers do; the code is 0 only when all are up.
 func statusVerb(environ []string, code *int) *cobra.Command {
-	output := "text"
+	output, watch := "text", false
 	verb := &cobra.Command{
-		Use:   "status [-o text|json]",
+		Use:   "status [-o text|wide|json] [--watch] [slot...]",
 		Short: "print what the workers of a running brood do",
 		Long: `The code is 0 when all wanted workers are ready, else 1. The JSON is stable: its
 fields are added to, never renamed.`,
-		Args: noMoreWords,
 	}
 	find := newFinder(verb, environ)
-	verb.Flags().StringVarP(&output, "output", "o", output, "text or json")
-	verb.RunE = func(verb *cobra.Command, _ []string) error {
-		if output != "text" && output != "json" {
-			return &UsageError{Setting: "--output", Value: output, Remedy: "want text or json"}
+	verb.Flags().StringVarP(&output, "output", "o", output, "text, wide or json")
+	verb.Flags().BoolVarP(&watch, "watch", "w", false, "print it again every second, until brood leaves")
+	verb.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return find.slots(), cobra.ShellCompDirectiveNoFileComp
+	}
+	verb.RunE = func(verb *cobra.Command, args []string) error {
+		if output != "text" && output != "wide" && output != "json" {
+			return &UsageError{Setting: "--output", Value: output, Remedy: "want text, wide or json"}
+		}
+		slots, err := parseSlots(args)
+		if err != nil {
+			return err
 		}
 		client, err := find.client()
 		if err != nil {
 			return failed(verb, code, err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-		defer cancel()
-		status, err := client.Status(ctx)
-		if err != nil {
+		show := func() error {
+			status, err := askStatus(client, slots)
+			if err != nil {
+				return err
+			}
+			*code = 0
+			if status.Ready < status.Wanted || status.Wanted == 0 {
+				*code = 1
+			}
+			return writeStatus(verb.OutOrStdout(), status, output)
+		}
+		if err := show(); err != nil || !watch {
 			return failed(verb, code, err)
 		}
-		if status.Ready < status.Wanted || status.Wanted == 0 {
-			*code = 1
+		for range time.Tick(time.Second) {
+			fmt.Fprint(verb.OutOrStdout(), betweenLooks(verb.OutOrStdout()))
+			if show() != nil {
+				break // brood has left, as it may
+			}
 		}
-		if output == "json" {
-			encoder := json.NewEncoder(verb.OutOrStdout())
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(status)
-		}
-		return writeStatus(verb.OutOrStdout(), status)
+		return nil
 	}
 	return verb
 }
 
-func writeStatus(w io.Writer, s control.Status) error {
+// betweenLooks clears a terminal, and separates the looks elsewhere.
+func betweenLooks(w io.Writer) string {
+	if f, ok := w.(*os.File); ok && tty.IsTerminal(int(f.Fd())) {
+		return "\x1b[H\x1b[2J"
+	}
+	return "\n"
+}
+
+func parseSlots(args []string) (map[int]bool, error) {
+	slots := make(map[int]bool, len(args))
+	for _, arg := range args {
+		n, err := strconv.Atoi(arg)
+		if err != nil || n < 1 {
+			return nil, &UsageError{Setting: "status", Value: arg, Remedy: "want the numbers of slots, or none for all; a command called status needs -- before it"}
+		}
+		slots[n] = true
+	}
+	return slots, nil
+}
+
+// askStatus leaves out the slots that were not asked for, if any were.
+func askStatus(client *control.Client, slots map[int]bool) (control.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if len(slots) > 0 {
+		status.Slots = slices.DeleteFunc(status.Slots, func(s control.Slot) bool { return !slots[s.Slot] })
+	}
+	return status, err
+}
+
+// slots are the numbers of those that are there, for completion.
+func (f *finder) slots() []string {
+	client, err := f.client()
+	if err != nil {
+		return nil
+	}
+	status, err := askStatus(client, nil)
+	if err != nil {
+		return nil
+	}
+	numbers := make([]string, len(status.Slots))
+	for i, s := range status.Slots {
+		numbers[i] = strconv.Itoa(s.Slot) + "\t" + s.State
+	}
+	return numbers
+}
+
+func writeStatus(w io.Writer, s control.Status, output string) error {
+	if output == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(s)
+	}
+	wide := output == "wide"
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SLOT\tPID\tSTATE\tREADY\tUPTIME\tRESTARTS\tCPU\tRSS\tLAST-EXIT")
+	more := ""
+	if wide {
+		more = "\tINCARNATION\tLEADER\tREPLACING\tSTATUS"
+	}
+	fmt.Fprintln(table, "SLOT\tPID\tSTATE\tREADY\tUPTIME\tRESTARTS\tCPU\tRSS\tLAST-EXIT"+more)
 	for _, slot := range s.Slots {
-		pid, uptime, cpu, rss := "-", "-", "-", "-"
-		if slot.PID != 0 {
-			pid, uptime = strconv.Itoa(slot.PID), shortDuration(slot.UptimeSeconds)
-			cpu, rss = shortDuration(slot.CPUSeconds), mebibytes(slot.RSSBytes)
-		}
-		ready := "no"
-		if slot.Ready {
-			ready = "yes"
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			slot.Slot, pid, slot.State, ready, uptime, slot.Restarts, cpu, rss, lastExit(slot.LastExit))
+		fmt.Fprintln(table, slotLine(slot, wide))
 	}
 	for _, p := range s.Registered {
 		fmt.Fprintf(table, "%d\t%d\tregistered\t-\t-\t-\t-\t-\t-\n", p.Index, p.PID)
@@ -86,6 +150,34 @@ func writeStatus(w io.Writer, s control.Status) error {
 		return err
 	}
 	return nil
+}
+
+func slotLine(slot control.Slot, wide bool) string {
+	pid, uptime, cpu, rss := "-", "-", "-", "-"
+	if slot.PID != 0 {
+		pid, uptime = strconv.Itoa(slot.PID), shortDuration(slot.UptimeSeconds)
+		cpu, rss = shortDuration(slot.CPUSeconds), mebibytes(slot.RSSBytes)
+	}
+	line := fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s",
+		slot.Slot, pid, slot.State, yesNo(slot.Ready), uptime, slot.Restarts, cpu, rss, lastExit(slot.LastExit))
+	if wide {
+		line += fmt.Sprintf("\t%d\t%s\t%s\t%s", slot.Incarnation, yesNo(slot.Leader), orDash(slot.Replacing), orDash(slot.Status))
+	}
+	return line
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
 }
 
 func lastExit(x *control.LastExit) string {

@@ -21,6 +21,12 @@ func IsControlling(fd int) bool {
 	return err == nil
 }
 
+// IsTerminal reports whether fd is any terminal.
+func IsTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}
+
 // Controlling reports whether we have a controlling terminal: tty(4).
 func Controlling() bool {
 	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)

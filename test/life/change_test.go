@@ -1,6 +1,8 @@
 package life_test
 
 import (
+	"bufio"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -194,5 +196,39 @@ func TestADrainLongerThanTheBudgetLeavesWorkersTheirSignal(t *testing.T) {
 		}
 		wantLines(t, harness.Content(file), "cleaned", 1)
 		b.WaitLog("drain delay over", "SIGTERM")
+	})
+}
+
+func TestStatusCanBeWatchedAndNarrowedDown(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n3", "--", "sleep", "300")
+		b.WaitRunning(3)
+		harness.Until(t, "brood answers", func() bool { _, code := ask(t, b, "health", "--live"); return code == 0 })
+		if said, _ := ask(t, b, "status", "-o", "wide", "2"); strings.Count(said, "\n2 ") != 1 || strings.Contains(said, "\n1 ") || !strings.Contains(said, "LEADER") {
+			t.Errorf("status of slot 2:\n%s", said)
+		}
+		offered, err := exec.Command(harness.Binary(), "__complete", "status", "--pidfile", b.PIDFile, "").Output()
+		if err != nil || !strings.HasPrefix(string(offered), "1\t") || strings.Count(string(offered), "\t") != 3 {
+			t.Errorf("completion offers %q, %v", offered, err)
+		}
+		watch := exec.Command(harness.Binary(), "status", "--watch", "--pidfile", b.PIDFile)
+		out, err := watch.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := watch.Start(); err != nil {
+			t.Fatal(err)
+		}
+		looks := 0
+		for lines := bufio.NewScanner(out); looks < 2 && lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "SLOT") {
+				looks++
+			}
+		}
+		b.Stop(t, 0)
+		_, _ = io.Copy(io.Discard, out)
+		if err := watch.Wait(); err != nil && watch.ProcessState.ExitCode() > 1 {
+			t.Errorf("watching ended with %v", err)
+		}
 	})
 }
