@@ -10,6 +10,7 @@ import (
 
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/expand"
+	"github.com/brood-init/brood/internal/probe"
 )
 
 // FollowLimits says whether the number of workers follows the limits.
@@ -69,8 +70,11 @@ func parseLive(text string) (Check, error) {
 func parseQuestion(text string) (Check, error) {
 	line, isCommand := strings.CutPrefix(text, byExec)
 	if !isCommand {
-		p, err := parseProbe(text)
-		return Check{Check: fanout.Check{Prober: p}, text: text}, err
+		p, err := probe.Parse(text)
+		if err != nil {
+			return Check{}, err
+		}
+		return Check{Check: fanout.Check{Prober: p}, text: text}, nil
 	}
 	words, err := shellquote.Split(line)
 	if err != nil || len(words) == 0 || words[0] == "" {
@@ -85,8 +89,4 @@ func parseQuestion(text string) (Check, error) {
 		c.Command = append(c.Command, template)
 	}
 	return c, nil
-}
-
-func parseProbe(text string) (fanout.Prober, error) {
-	return nil, fmt.Errorf("want tcp://host:port, got %q", text)
 }
