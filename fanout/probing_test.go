@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestAWorkerThatIsNotReadyInTimeHasFailed(t *testing.T) {
 	if o.Reason != EndGaveUp {
 		t.Errorf("brood ended so: %+v", o)
 	}
-	if u := got[WorkerUnready](w); len(u) == 0 || u[0].Err != errNoAnswer {
+	if u := got[WorkerUnready](w); len(u) == 0 || !errors.Is(u[0].Err, errNoAnswer) {
 		t.Errorf("%+v", u)
 	}
 }

@@ -276,10 +276,15 @@ func TestNumbersThatCannotBeAreIgnored(t *testing.T) {
 func TestChangesAreCounted(t *testing.T) {
 	table := NewTable()
 	for _, ev := range []fanout.Event{
-		fanout.Scaled{From: 1, To: 2, Cause: "asked"}, fanout.Scaled{From: 2, To: 4, Cause: "limits"}, fanout.Scaled{From: 4, To: 2, Cause: "limits"},
-		fanout.ReloadEnded{}, fanout.ReloadEnded{Err: errors.New("slot 2")},
-		fanout.SlotReplaced{Slot: 1, Cause: fanout.CauseReload}, fanout.SlotReplaced{Slot: 2, Cause: fanout.CauseAge},
-		fanout.ReplacementFailed{Slot: 2, Cause: fanout.CauseReload}, fanout.ProbeFailed{Slot: 1},
+		fanout.Scaled{From: 1, To: 2, Cause: "asked"},
+		fanout.Scaled{From: 2, To: 4, Cause: "limits"},
+		fanout.Scaled{From: 4, To: 2, Cause: "limits"},
+		fanout.ReloadEnded{},
+		fanout.ReloadEnded{Err: errors.New("slot 2")},
+		fanout.SlotReplaced{Slot: 1, Cause: fanout.CauseReload},
+		fanout.SlotReplaced{Slot: 2, Cause: fanout.CauseAge},
+		fanout.ReplacementFailed{Slot: 2, Cause: fanout.CauseReload},
+		fanout.ProbeFailed{Slot: 1},
 		fanout.ProbeEnded{Slot: 1, Exit: reaper.Exit{Status: reaper.Status{Code: 1}}},
 	} {
 		table.Observe(began(), ev)

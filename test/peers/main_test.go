@@ -49,8 +49,10 @@ var peers = []peer{
 	{name: "tini", program: "tini", args: []string{"--"}},
 	{name: "dumb-init", program: "dumb-init", args: []string{"--"}},
 	// What only brood does with signals, reload and scale, is switched off.
-	{name: "brood", args: []string{"-n1", "--restart=never", "--log-level=error",
-		"--signal=HUP=forward", "--signal=TTIN=ignore", "--signal=TTOU=ignore", "--"}},
+	{name: "brood", args: []string{
+		"-n1", "--restart=never", "--log-level=error",
+		"--signal=HUP=forward", "--signal=TTIN=ignore", "--signal=TTOU=ignore", "--",
+	}},
 }
 
 func (p peer) String() string { return p.name }
