@@ -44,7 +44,7 @@ func (c *Config) validateReplacement() error {
 			Remedy: fmt.Sprintf("%s %s is a fixed number: leave out one of them, or use --processes auto", c.name(&c.Processes), c.Processes.String()),
 		}
 	}
-	if c.MaxSurge.Value > 0 && c.usesIndexPorts() {
+	if c.MaxSurge.Value > 0 && len(c.Listen.Value) == 0 && c.usesIndexPorts() {
 		return &UsageError{
 			Setting: c.name(&c.MaxSurge), Value: c.MaxSurge.String(),
 			Remedy: "two processes of a slot would meet on the port that {index} or {slot} gives it: share sockets by --listen instead, or leave it at 0",

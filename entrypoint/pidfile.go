@@ -71,6 +71,13 @@ func openBeside(taken *pidfiles.Dir, options pidfiles.Options, warnf func(line))
 	return r.dir, r.master, err
 }
 
+// release removes the master's file of a brood that does not start after all.
+func (r registry) release() {
+	if r.master != nil {
+		_ = r.master.Release() // a file that stays is stale, and taken for that
+	}
+}
+
 // cleanStale removes what an earlier life has left, and returns the keys of the
 // problems that it has reported.
 func (r registry) cleanStale(logf func(line)) (reported []string) {

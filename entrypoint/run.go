@@ -34,7 +34,7 @@ func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.
 		complain(stderr, err)
 		return exitCode(err)
 	}
-	code, err := start(cfg, sig, int(stdin.Fd()), int(stderr.Fd()))
+	code, err := start(cfg, sig, environ, stdin, stdout, stderr)
 	if err != nil {
 		complain(stderr, err)
 		return exitCode(err)
@@ -53,8 +53,8 @@ func exitCode(err error) int {
 
 // start prepares everything that the workers need and runs them. An error
 // means that nothing was started.
-func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
-	log := newLogSink(stderr, cfg.logJSON(), cfg.logLevel())
+func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *os.File) (int, error) {
+	log := newLogSink(int(stderr.Fd()), cfg.logJSON(), cfg.logLevel())
 	defer log.close()
 	for _, w := range cfg.Warnings {
 		log.write(warnLine(w))
@@ -77,6 +77,12 @@ func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
 	if err != nil {
 		return 0, cfg.pidFileError(err)
 	}
+	running := false
+	defer func() {
+		if !running {
+			reg.release() // nobody else will
+		}
+	}()
 	reported := reg.cleanStale(log.write)
 	if reg.dir != nil {
 		pattern := reg.dir.Pattern()
@@ -91,18 +97,27 @@ func start(cfg *Config, sig *signals, stdin, stderr int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	dress, err := cfg.dress(environ, stdout, stderr)
+	if err != nil {
+		return 0, errors.Join(err, w.close())
+	}
 	cwd := leaveDirectory()
-	plan.Foreground = plan.InheritStdin && stdin == 0 && tty.IsControlling(stdin)
+	plan.Foreground = plan.InheritStdin && stdin.Fd() == 0 && tty.IsControlling(0)
 	host, err := fanout.NewHost(fanout.HostOptions{
 		Dir: reg.dir, Master: reg.master, WorkingDirectory: cwd, Proc: processes,
-		Terminal: plan.Foreground, Reported: reported,
+		Terminal: plan.Foreground, Reported: reported, Dress: dress,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot open what workers read: %w", err)
 	}
 	defer host.Close()
 	announce(log, cfg, plan, count)
-	return runActors(plan, host, sig, log, w), nil
+	running = true
+	code := runActors(plan, host, sig, log, w)
+	if err := undress(dress); err != nil {
+		log.write(warnLine(err.Error()))
+	}
+	return code, nil
 }
 
 // runActors wires the parts. Only the engine's actor returns by itself; the

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/sockets"
+	"github.com/brood-init/brood/internal/staging"
 	"github.com/brood-init/brood/pidfiles"
 )
 
@@ -57,6 +59,12 @@ type settings struct {
 	FinishTimeout  value[time.Duration] `split_words:"true"`
 	OnWorkerExit   value[[]string]      `split_words:"true"`
 
+	Listen      value[[]sockets.Spec]    `split_words:"true"`
+	User        value[*staging.User]     `split_words:"true"` // nil is brood's own
+	NoNewPrivs  value[bool]              `split_words:"true"`
+	Rlimit      value[[]staging.Limit]   `split_words:"true"`
+	CpuAffinity value[*staging.Affinity] `split_words:"true"` // nil leaves it alone
+
 	Pidfile value[pidfiles.Pattern] `split_words:"true"` // zero is the default pattern
 
 	MetricsAddr   value[string]        `split_words:"true"` // empty is nowhere
@@ -69,6 +77,7 @@ type settings struct {
 
 	LogFormat value[LogFormat]  `split_words:"true"`
 	LogLevel  value[slog.Level] `split_words:"true"`
+	Output    value[Output]     `split_words:"true"`
 }
 
 // setting is one row of the table: all that flags, variables, help, manual,
@@ -94,6 +103,7 @@ const (
 	groupStopping = "Stopping"
 	groupSignals  = "Signals"
 	groupHooks    = "Hooks"
+	groupWorkerOS = "Sockets and attributes of workers"
 	groupPIDFiles = "PID files"
 	groupHealth   = "Metrics and health"
 	groupLogging  = "Logging"
@@ -103,7 +113,7 @@ const none = "none"
 
 // table is every setting, group by group.
 func table() []setting {
-	return slices.Concat(workerTable(), readyTable(), restartTable(), stopTable(), hookTable(), healthTable(), logTable())
+	return slices.Concat(workerTable(), readyTable(), restartTable(), stopTable(), hookTable(), attributeTable(), healthTable(), logTable())
 }
 
 func workerTable() []setting {
@@ -268,6 +278,32 @@ func hookTable() []setting {
 			name: "on-worker-exit", group: groupHooks, value: "COMMAND", shown: none,
 			help:  "run after each end of a worker, for 5 s at most; it never delays a restart",
 			field: func(s *settings) field { return scalar(&s.OnWorkerExit, parseCommand) },
+		},
+	}
+}
+
+func attributeTable() []setting {
+	return []setting{
+		{
+			name: "listen", group: groupWorkerOS, value: "SOCKET", shown: none,
+			help:  "bind a socket once and hand it to every worker, as LISTEN_FDS, SERVER_STARTER_PORT and EINHORN_FD_0: [name=]tcp://host:port[,reuseport], tcp4://, tcp6://, unix:///path; repeatable",
+			field: func(s *settings) field { return list(&s.Listen, addSocket) },
+		}, {
+			name: "user", group: groupWorkerOS, value: "USER[:GROUP]", shown: "brood's own",
+			help:  "whom workers run as, by names or numbers",
+			field: func(s *settings) field { return scalar(&s.User, parseUser) },
+		}, {
+			name: "no-new-privs", group: groupWorkerOS, fallback: "off",
+			help:  "keep workers from getting rights by set-user-ID programs",
+			field: func(s *settings) field { return toggle(&s.NoNewPrivs) },
+		}, {
+			name: "rlimit", group: groupWorkerOS, value: "NAME=SOFT[:HARD]", shown: "brood's own",
+			help:  "a limit of workers, such as nofile=1024:4096 or core=unlimited; repeatable",
+			field: func(s *settings) field { return list(&s.Rlimit, addRlimit) },
+		}, {
+			name: "cpu-affinity", group: groupWorkerOS, value: "CPUS", shown: "brood's own",
+			help:  "the CPUs of each worker: a list such as 0-3,6, or auto for one CPU to a slot",
+			field: func(s *settings) field { return scalar(&s.CpuAffinity, parseAffinity) },
 		}, {
 			name: "pidfile", group: groupPIDFiles, value: "FILE", shown: "brood.pid in the first usable directory",
 			help:  "DIR/NAME.EXT stands for DIR/NAME.<slot>.EXT, one file for each worker; whoever puts a PID into a free one is stopped with the workers",
@@ -308,12 +344,17 @@ func healthTable() []setting {
 }
 
 func logTable() []setting {
+	outputs := []string{string(OutputInherit), string(OutputPrefix), string(OutputJSON)}
 	formats, levels := []string{string(LogText), string(LogJSON)}, []string{"debug", "info", "warn", "error"}
 	return []setting{
 		{
 			name: "log-format", group: groupLogging, value: "FORMAT", choices: formats, fallback: formats[0],
 			help:  "how brood's own lines look",
 			field: func(s *settings) field { return choice(&s.LogFormat, formats) },
+		}, {
+			name: "output", group: groupLogging, value: "MODE", choices: outputs, fallback: outputs[0],
+			help:  "what becomes of the workers' lines: inherit leaves them brood's own stdout and stderr, prefix puts [slot] before each line, json wraps each",
+			field: func(s *settings) field { return choice(&s.Output, outputs) },
 		}, {
 			name: "log-level", group: groupLogging, value: "LEVEL", choices: levels, fallback: "info",
 			help:  "the least important lines to write",

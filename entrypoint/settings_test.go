@@ -62,6 +62,13 @@ func samples() map[string]sample {
 		"finish-timeout":  {"1s", "1500ms", "1", times},
 		"on-worker-exit":  hook,
 
+		"listen":       {"tcp://:1", "web=tcp://:2", "unix:///run/x.sock", []string{"tcp://", "8080", "udp://:1", "x y=tcp://:1"}},
+		"user":         {"1", "2:3", "root", []string{"nobody-at-all", "1:nothing-at-all"}},
+		"no-new-privs": toggle,
+		"rlimit":       {"nofile=10", "core=unlimited", "nproc=1:2", []string{"nofile", "nofile=", "files=1", "nofile=2:1"}},
+		"cpu-affinity": {"0", "auto", "0", []string{"x", "0-", "1-0", "-1", "99999"}},
+		"output":       {"prefix", "json", "inherit", []string{"xml"}},
+
 		"pidfile": {"/run/file/a.pid", "/run/environment/a.pid", "/run/flag/a.pid", []string{"/run/", "/run/..", "."}},
 
 		"metrics-addr":    {":1", "127.0.0.1:2", "[::1]:0", []string{"9180", "x", ":x", ":65536", ":-1", "a:b:c", "http://x:1", "ho st :1 "}},
@@ -120,7 +127,7 @@ func TestTableIsComplete(t *testing.T) {
 	for _, row := range rows {
 		groups = append(groups, row.group)
 	}
-	if got := slices.Compact(groups); len(got) != 9 {
+	if got := slices.Compact(groups); len(got) != 10 {
 		t.Errorf("a group is torn apart: %v", got)
 	}
 }

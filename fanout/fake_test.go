@@ -163,6 +163,7 @@ func (w *world) Inspect(refs []Ref) {
 	w.in <- in
 }
 func (w *world) WritePIDFile(Ref) {}
+func (w *world) RetireSlot(int)   {}
 func (w *world) CloseSockets()    {}
 func (w *world) Probe(of Ref, _ Prober, _ expand.Values, timeout time.Duration) {
 	w.mu.Lock()

@@ -27,6 +27,8 @@ type Host struct {
 	null   *os.File
 	tty    *terminal // nil: stdin is not brood's terminal
 
+	dress Dress
+
 	inputs chan Input
 	closed chan struct{}
 	once   sync.Once
@@ -53,6 +55,8 @@ type HostOptions struct {
 	WorkingDirectory string
 	// Proc is where /proc is, proc.None where there is none to be believed.
 	Proc proc.FS
+	// Dress is what workers get beside their command; the zero Dress is nothing.
+	Dress Dress
 	// Reported are the keys of pidfiles.Problem that were reported before.
 	Reported []string
 	// Terminal hands the terminal on stdin to the worker that gets stdin.
@@ -72,6 +76,7 @@ func NewHost(o HostOptions) (*Host, error) {
 		self:      os.Getpid(),
 		cwd:       o.WorkingDirectory,
 		null:      null,
+		dress:     o.Dress,
 		inputs:    make(chan Input, 256),
 		closed:    make(chan struct{}),
 		starts:    newMailbox[Launch](),

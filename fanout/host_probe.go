@@ -35,6 +35,3 @@ func (h *Host) Measure(refs []Ref) {
 		h.send(in)
 	})
 }
-
-// CloseSockets implements System.
-func (h *Host) CloseSockets() {}

@@ -75,11 +75,11 @@ func (h *Host) start(l Launch) *StartFailed {
 	if err != nil {
 		return &StartFailed{Ref: l.Ref, Err: err, Code: StartCode(err)}
 	}
-	err = h.reaper.Start(h.spec(l, path, l.Args))
+	err = h.dressed(l, path, l.Args)
 	if errors.Is(err, syscall.ENOEXEC) {
 		// A script without #! runs under the shell, as execvp(3) has it.
 		args := append([]string{"/bin/sh", path}, l.Args[1:]...)
-		err = h.reaper.Start(h.spec(l, "/bin/sh", args))
+		err = h.dressed(l, "/bin/sh", args)
 	}
 	if err != nil {
 		err = h.explain(path, err)

@@ -104,7 +104,7 @@ func (e *Engine) replaceDue() {
 				e.replace(s)
 			}
 		}
-		if last != nil {
+		if last != nil && e.moment().underway == 0 {
 			e.replace(last)
 		}
 	}

@@ -169,6 +169,7 @@ func (e *Engine) closeIfEmpty(s *slot) {
 	if s.empty() && (len(s.leftovers) == 0 || e.plan.Leftovers == LeftoversKeep) {
 		e.become(s, "")
 		e.slots.close(s)
+		e.system.RetireSlot(s.number)
 		e.dirty = true
 	}
 }

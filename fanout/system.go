@@ -39,6 +39,8 @@ type System interface {
 	Measure([]Ref)
 	// CloseSockets closes brood's copies of the shared sockets.
 	CloseSockets()
+	// RetireSlot lets go of the sockets that only this slot has.
+	RetireSlot(slot int)
 	// RemovePIDFile removes the worker's file if it still names pid.
 	RemovePIDFile(slot, pid int)
 	// Registered lists the processes that have registered themselves and

@@ -6,6 +6,7 @@ import (
 
 	"github.com/brood-init/brood/entrypoint"
 	"github.com/brood-init/brood/internal/early"
+	_ "github.com/brood-init/brood/internal/stage" // what a worker may be before the service
 )
 
 func main() {

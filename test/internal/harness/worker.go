@@ -1,8 +1,11 @@
 package harness
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -10,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,6 +45,7 @@ func workers() map[string]worker {
 		"register": {"I FILE DURATION: slow, after putting its PID into the PID file with number I", workRegister},
 		"blocked":  {"PROGRAM ARGS...: become it with all signals blocked", workBlocked},
 		"hold":     {"ADDRESS FILE: listen there until a signal; FILE gets a line when it does", workHold},
+		"serve":    {"DELAY: answer HTTP on descriptor 3, DELAY after each request, with the slot and the PID; the stop signal lets it finish", workServe},
 		"flood":    {"BYTES: write so many to stdout and end", workFlood},
 	}
 }
@@ -206,6 +211,52 @@ func workHold(args []string) (int, error) {
 		return 0, err
 	}
 	return workWait(nil)
+}
+
+func workServe(args []string) (int, error) {
+	delay, err := time.ParseDuration(args[0])
+	if err != nil {
+		return 0, err
+	}
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, fmt.Errorf("LISTEN_PID=%s, and this is %d", os.Getenv("LISTEN_PID"), os.Getpid())
+	}
+	l, err := net.FileListener(os.NewFile(3, "shared"))
+	if err != nil {
+		return 0, err
+	}
+	// Not net/http: after Shutdown its server closes connections whose request
+	// it had not begun to read, and what is measured here is brood.
+	var clients sync.WaitGroup
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		<-term
+		_ = l.Close()
+	}()
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			clients.Wait()
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		clients.Go(func() { answerOnce(conn, delay) })
+	}
+}
+
+// answerOnce reads one request and says who answers.
+func answerOnce(conn net.Conn, delay time.Duration) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if request, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+		fmt.Fprintln(os.Stderr, "worker serve:", err)
+	} else {
+		time.Sleep(delay)
+		fmt.Fprintf(conn, "%s 200 OK\r\nConnection: close\r\n\r\n%s %d", request.Proto, slotName(), os.Getpid())
+	}
 }
 
 func workFlood(args []string) (int, error) {

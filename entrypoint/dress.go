@@ -1,0 +1,81 @@
+package entrypoint
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/output"
+	"github.com/brood-init/brood/internal/sockets"
+	"github.com/brood-init/brood/internal/staging"
+)
+
+// dress makes what workers get beside their command. It is called where brood
+// was started, since a path may be relative to that. What cannot be had was
+// asked for: nothing is started then.
+func (c *Config) dress(environ []string, stdout, stderr *os.File) (fanout.Dress, error) {
+	d := fanout.Dress{User: c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value}
+	if c.CpuAffinity.Value != nil {
+		d.CPUs = *c.CpuAffinity.Value
+	}
+	if err := c.openSockets(&d, environ); err != nil {
+		return d, err
+	}
+	if c.needsStage(d) {
+		stage, err := staging.New("")
+		if err != nil {
+			return d, err
+		}
+		d.Stage = stage
+	}
+	if mode := c.Output.Value; mode != OutputInherit {
+		d.Output = output.New(output.Options{Mode: output.Mode(mode), Stdout: stdout, Stderr: stderr})
+	}
+	return d, nil
+}
+
+func (c *Config) needsStage(d fanout.Dress) bool {
+	return d.Sockets != nil || d.User != nil || d.NoNewPrivs || len(d.Limits) > 0 || c.CpuAffinity.Value != nil
+}
+
+// openSockets binds what is to be shared, or takes what brood was given by
+// whoever started it.
+func (c *Config) openSockets(d *fanout.Dress, environ []string) error {
+	wrong := func(err error) error {
+		return &UsageError{Setting: c.name(&c.Listen), Value: c.Listen.String(), Remedy: err.Error()}
+	}
+	inherited, err := sockets.Inherited(environ, os.Getpid())
+	if err != nil {
+		return wrong(err)
+	}
+	if len(c.Listen.Value) == 0 && len(inherited) == 0 {
+		return nil
+	}
+	set, err := sockets.Open(c.Listen.Value, inherited)
+	if err != nil {
+		return wrong(err)
+	}
+	d.Sockets = set
+	return nil
+}
+
+// drainOutput is how long what workers have written may take to be read and
+// written out at the end.
+const drainOutput = 200 * time.Millisecond
+
+// undress gives back what was made, when all workers have ended.
+func undress(d fanout.Dress) error {
+	var err error
+	if d.Output != nil {
+		d.Output.Close(drainOutput)
+	}
+	if d.Sockets != nil {
+		d.Sockets.Close()
+		err = d.Sockets.Remove()
+	}
+	if d.Stage != nil {
+		d.Stage.Close()
+	}
+	return errors.Join(err)
+}

@@ -1,0 +1,103 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/brood-init/brood/internal/output"
+	"github.com/brood-init/brood/internal/sockets"
+	"github.com/brood-init/brood/internal/staging"
+	"github.com/brood-init/brood/reaper"
+)
+
+// Dress is what a worker gets beside its command. What only the worker's own
+// process can do goes through the stage: see package stage.
+type Dress struct {
+	// Sockets are shared by all workers; nil for none.
+	Sockets *sockets.Set
+	// Output takes what workers write; nil leaves them brood's own descriptors.
+	Output *output.Mux
+	// Stage is needed for Sockets and for everything below.
+	Stage      *staging.Stage
+	User       *staging.User
+	NoNewPrivs bool
+	Limits     []staging.Limit
+	CPUs       staging.Affinity
+}
+
+// dressed starts a worker with everything that it gets, and lets go of what was
+// only needed for the start.
+func (h *Host) dressed(l Launch, path string, args []string) error {
+	spec := h.spec(l, path, args)
+	if l.Kind != KindWorker {
+		return h.reaper.Start(spec)
+	}
+	if h.dress.Output != nil {
+		stdout, stderr, err := h.dress.Output.Open(l.Slot, l.Incarnation)
+		if err != nil {
+			return err
+		}
+		defer stdout.Close()
+		defer stderr.Close()
+		spec.Stdout, spec.Stderr = int(stdout.Fd()), int(stderr.Fd())
+	}
+	attributes, env, done, err := h.attributes(l)
+	if err != nil {
+		return err
+	}
+	defer done()
+	spec.Env = env
+	if attributes.Empty() {
+		return h.reaper.Start(spec)
+	}
+	return h.onStage(spec, attributes)
+}
+
+// attributes are those of one worker, with the environment that goes with them.
+func (h *Host) attributes(l Launch) (a staging.Attributes, env []string, done func(), err error) {
+	a = staging.Attributes{User: h.dress.User, NoNewPrivs: h.dress.NoNewPrivs, Limits: h.dress.Limits, CPUs: h.dress.CPUs.For(l.Slot)}
+	env, done = l.Env, func() {}
+	if u := h.dress.User; u != nil && u.Home != "" {
+		env = append(withoutKey(env, "HOME"), "HOME="+u.Home)
+	}
+	if h.dress.Sockets == nil {
+		return a, env, done, nil
+	}
+	shared, err := h.dress.Sockets.For(l.Slot)
+	if err != nil {
+		return a, env, done, err
+	}
+	a.Files = shared.FDs()
+	return a, append(sockets.Without(env), shared.Environment()...), shared.Close, nil
+}
+
+// withoutKey leaves out a variable.
+func withoutKey(environ []string, key string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, key+"=") })
+}
+
+func (h *Host) onStage(spec reaper.Spec, a staging.Attributes) error {
+	launch, err := h.dress.Stage.Prepare(staging.Command{Path: spec.Path, Args: spec.Args, Env: spec.Env, Attributes: a})
+	if err != nil {
+		return err
+	}
+	defer launch.Close()
+	spec.Name = spec.Path
+	spec.Path, spec.Args, spec.Env = launch.Path, launch.Args, launch.Env
+	spec.Inherit, spec.Confirm = launch.Inherit, launch.Confirm
+	return h.reaper.Start(spec)
+}
+
+// CloseSockets implements System.
+func (h *Host) CloseSockets() {
+	if h.dress.Sockets != nil {
+		h.dress.Sockets.Close()
+	}
+}
+
+// RetireSlot implements System.
+func (h *Host) RetireSlot(slot int) {
+	if h.dress.Sockets != nil {
+		h.dress.Sockets.Retire(slot)
+	}
+}
