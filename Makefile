@@ -10,6 +10,7 @@ GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
+BENCHFLAGS ?=
 GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md
 
 .PHONY: help
@@ -82,6 +83,16 @@ cover: go ## coverage by the tests, in bin/cover.html
 	go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -html=bin/cover.out -o bin/cover.html
 	go tool cover -func=bin/cover.out | tail -n 1
+
+# BENCHFLAGS='-quick' takes two minutes at most, not ten.
+.PHONY: bench
+bench: go ## brood beside C and its peers: docs/benchmarks.md
+	@scripts/need \
+		'gcc=gcc libc6-dev:there is nothing to compare with' \
+		'tini=tini:rows go without it' \
+		'dumb-init=dumb-init:a row goes without it' \
+		'prometheus-process-exporter=prometheus-process-exporter:a row goes without it'
+	@go run ./bench $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,15 +26,13 @@ type lab struct {
 	brood string
 	bin   string // the directory of the C programs
 	shm   string
-	// address is where each brood listens, one at a time.
-	address string
-	// extra are variables for the next brood.
-	extra []string
+	extra []string          // variables for the next program
 	peers map[string]string // name -> path; "" when it is not installed
+	page  bytes.Buffer      // the last one that was scraped
 }
 
 // peers are the Debian packages and the programs in them.
-var peers = []string{"tini", "dumb-init", "catatonit", "prometheus-process-exporter"}
+var peers = []string{"tini", "dumb-init", "prometheus-process-exporter"}
 
 // openLab builds what is measured. The caller closes it.
 func openLab(ctx context.Context, brood string, size sizes) (*lab, error) {
@@ -54,9 +52,6 @@ func openLab(ctx context.Context, brood string, size sizes) (*lab, error) {
 	}
 	if l.shm, err = os.MkdirTemp(shm, "brood-bench-"); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot make a directory: %w", err), l.close())
-	}
-	if l.address, err = freeAddress(); err != nil {
-		return nil, errors.Join(err, l.close())
 	}
 	if err := errors.Join(l.buildBrood(brood), l.buildFloors()); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -86,7 +81,7 @@ func (l *lab) buildBrood(binary string) error {
 	l.brood = filepath.Join(l.bin, "brood")
 	cmd := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.brood, "github.com/brood-init/brood/cmd/brood")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return execute(cmd)
+	return l.execute(cmd)
 }
 
 func (l *lab) buildFloors() error {
@@ -109,7 +104,7 @@ func (l *lab) buildFloors() error {
 			continue
 		}
 		cmd := exec.CommandContext(l.ctx, "gcc", "-O2", "-static", "-o", l.c(name), l.c(e.Name()))
-		if err := execute(cmd); err != nil {
+		if err := l.execute(cmd); err != nil {
 			return err
 		}
 	}
@@ -131,10 +126,10 @@ func (l *lab) pattern(name string) (string, error) {
 }
 
 // environ keeps what is measured from being set up by whoever runs the bench,
-// and its listener from the port of another brood.
+// and away from the PID files of this machine, which may be on a disk.
 func (l *lab) environ() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROOD_") })
-	return append(append(env, "BROOD_METRICS_ADDR="+l.address), l.extra...)
+	return append(append(env, "BROOD_PIDFILE="+filepath.Join(l.shm, "brood.pid")), l.extra...)
 }
 
 // shared is a file for struct shared of floors/shared.h.
@@ -149,14 +144,14 @@ func (l *lab) output(name string, args ...string) (string, error) {
 	// A brood that is interrupted ends its workers; one that is killed too,
 	// but leaves its PID files.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	err := execute(cmd)
+	err := l.execute(cmd)
 	return out.String(), err
 }
 
-// execute runs cmd. What it says on stderr goes to a file, which costs it
-// nothing, and the end of that becomes the error's.
-func execute(cmd *exec.Cmd) error {
-	said, err := os.CreateTemp("", "brood-bench-said-")
+// execute runs cmd. What it says on stderr goes to a file in memory, and the end
+// of that becomes the error's.
+func (l *lab) execute(cmd *exec.Cmd) error {
+	said, err := os.CreateTemp(l.shm, "said-")
 	if err != nil {
 		return fmt.Errorf("cannot make a file: %w", err)
 	}
@@ -173,21 +168,4 @@ func execute(cmd *exec.Cmd) error {
 func tail(s string, n int) string {
 	s = strings.TrimSpace(s)
 	return s[max(0, len(s)-n):]
-}
-
-// machine is one line about where this was measured.
-func (l *lab) machine() string {
-	var uts syscall.Utsname
-	release := "unknown"
-	if syscall.Uname(&uts) == nil {
-		var b strings.Builder
-		for _, c := range uts.Release {
-			if c == 0 {
-				break
-			}
-			b.WriteByte(byte(c))
-		}
-		release = b.String()
-	}
-	return fmt.Sprintf("%d CPUs, Linux %s, %s.", runtime.NumCPU(), release, runtime.Version())
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
+	"path/filepath"
 	"time"
 )
 
@@ -21,32 +21,41 @@ type exitLine struct {
 // PID tells and with an orphan left behind, and compares what brood's log says
 // of them with what they have counted themselves.
 func measureExits(l *lab) ([]result, error) {
-	shared := l.shared("exits")
-	if err := os.WriteFile(shared, make([]byte, 4096), 0o600); err != nil {
-		return nil, err
-	}
-	begun := time.Now()
-	r, err := l.beginCommand(shared, "-n", "8", "--log-format", "json", "--restart", "always",
-		"--restart-backoff", "1ms..1ms", "--max-restarts", "100000/1s", "--", l.c("exits"), shared)
+	pattern, err := l.pattern("exits")
 	if err != nil {
 		return nil, err
 	}
-	enough := until(60*time.Second, func() (bool, error) {
-		n, err := sharedUint32(shared, offsetExits)
+	shared := filepath.Join(filepath.Base(filepath.Dir(pattern)), "shared")
+	begun := time.Now()
+	r, err := l.beginProgram(shared, l.brood, "-n", "8", "--pidfile", pattern, "--log-format", "json", "--restart", "always",
+		"--restart-backoff", "1ms..1ms", "--max-restarts", "100000/1s", "--", l.c("exits"), l.shared(shared))
+	if err != nil {
+		return nil, err
+	}
+	defer r.end()
+	err = until(90*time.Second, func() (bool, error) {
+		n, err := sharedUint32(r.shared, offsetExits)
 		if r.hasEnded() {
 			err = fmt.Errorf("brood has ended: %s", r.saying())
 		}
 		return int(n) >= l.size.exits || l.ctx.Err() != nil, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make %d exits: %w", l.size.exits, err)
+	}
 	took := time.Since(begun)
-	if err := setShared(shared, offsetEnd, 1); err != nil {
+	if err := setShared(r.shared, offsetEnd, 1); err != nil {
 		return nil, err
 	}
 	// The last ones start, and stay: then the count stands still.
 	if err := l.sleep(time.Second); err != nil {
 		return nil, err
 	}
-	exited, err := sharedUint32(shared, offsetExits)
+	return exitsResult(r, took)
+}
+
+func exitsResult(r *running, took time.Duration) ([]result, error) {
+	exited, err := sharedUint32(r.shared, offsetExits)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +65,18 @@ func measureExits(l *lab) ([]result, error) {
 	}
 	defer log.Close()
 	told, wrong, err := readExits(log)
-	if endErr := r.end(); enough != nil || err != nil || endErr != nil {
-		return nil, fmt.Errorf("cannot make %d exits: %w", l.size.exits, firstError(enough, err, endErr))
+	if err != nil {
+		return nil, err
+	}
+	left, err := zombies(r.pid())
+	if err != nil {
+		return nil, err
 	}
 	lost := int(exited) - told
 	return []result{{
-		brood:   fmt.Sprintf("%d lost, %d wrong of %s", lost, wrong, strconv.Itoa(int(exited))),
+		brood:   fmt.Sprintf("%d lost, %d wrong of %d; %d zombies left", lost, wrong, exited, left),
 		peer:    fmt.Sprintf("%.0f exits a second", float64(exited)/took.Seconds()),
-		verdict: verdict(lost == 0 && wrong == 0),
+		verdict: verdict(lost == 0 && wrong == 0 && left == 0),
 	}}, nil
 }
 
@@ -85,13 +98,4 @@ func readExits(log io.Reader) (told, wrong int, err error) {
 		}
 	}
 	return told, wrong, lines.Err()
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -18,7 +18,6 @@ func measureTrue(l *lab) ([]result, error) {
 		{"C", []string{l.c("init"), "/bin/true"}},
 		{"tini", []string{l.peers["tini"], "-s", "--", "/bin/true"}},
 		{"dumb-init", []string{l.peers["dumb-init"], "--", "/bin/true"}},
-		{"catatonit", []string{l.peers["catatonit"], "--", "/bin/true"}},
 		{"no init", []string{"/bin/true"}},
 	}
 	args := []string{strconv.Itoa(l.size.runs)}

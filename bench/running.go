@@ -12,29 +12,38 @@ import (
 	"time"
 )
 
-// running is a brood in the background whose workers run.
+// running is a program in the background, brood mostly.
 type running struct {
-	cmd    *exec.Cmd
-	said   *os.File // its stderr
-	ended  chan struct{}
-	shared string
+	cmd     *exec.Cmd
+	said    *os.File // its stderr
+	ended   chan struct{}
+	shared  string
+	address string // of brood's metrics
 }
 
-// begin starts brood with n idle workers and returns once they run.
+// begin starts brood with idle workers and returns once n of them run.
 func (l *lab) begin(n int, flags ...string) (*running, error) {
-	shared := l.shared("begin")
-	if err := os.WriteFile(shared, make([]byte, 4096), 0o600); err != nil {
-		return nil, err
-	}
-	r, err := l.beginCommand(shared, append(flags, "-n", strconv.Itoa(n), "--", l.c("worker"), shared)...)
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
+	dir, err := os.MkdirTemp(l.shm, "begin-")
+	if err != nil {
+		return nil, err
+	}
+	shared := filepath.Join(filepath.Base(dir), "shared")
+	args := append(flags, "--metrics-addr", address, "--pidfile", filepath.Join(dir, "brood.pid"),
+		"--", l.c("worker"), l.shared(shared))
+	r, err := l.beginProgram(shared, l.brood, args...)
+	if err != nil {
+		return nil, err
+	}
+	r.address = address
 	err = until(30*time.Second, func() (bool, error) {
 		if r.hasEnded() {
 			return false, errors.New("brood has ended")
 		}
-		up, err := sharedUint32(shared, offsetRunning)
+		up, err := sharedUint32(r.shared, offsetRunning)
 		return int(up) >= n, err
 	})
 	if err != nil {
@@ -43,24 +52,25 @@ func (l *lab) begin(n int, flags ...string) (*running, error) {
 	return r, nil
 }
 
-// beginCommand starts brood with args.
-func (l *lab) beginCommand(shared string, args ...string) (*running, error) {
-	pattern, err := l.pattern("begin")
+// beginProgram starts a program that shares a file of that name with what it
+// starts.
+func (l *lab) beginProgram(shared, program string, args ...string) (*running, error) {
+	path := l.shared(shared)
+	if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+		return nil, err
+	}
+	said, err := os.Create(path + ".said")
 	if err != nil {
 		return nil, err
 	}
-	said, err := os.Create(l.shared("said"))
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(l.ctx, l.brood, append([]string{"--pidfile", pattern}, args...)...)
+	cmd := exec.CommandContext(l.ctx, program, args...)
 	cmd.Env = l.environ()
 	cmd.Stderr = said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, said.Close())
 	}
-	r := &running{cmd: cmd, said: said, ended: make(chan struct{}), shared: shared}
+	r := &running{cmd: cmd, said: said, ended: make(chan struct{}), shared: path}
 	go func() {
 		_ = cmd.Wait() // how it ended is in what it says
 		close(r.ended)
@@ -79,7 +89,7 @@ func (r *running) hasEnded() bool {
 	}
 }
 
-// end stops brood, whose workers may leave at once.
+// end stops the program, whose workers may leave at once.
 func (r *running) end() error {
 	defer r.said.Close()
 	if err := setShared(r.shared, offsetLeave, 1); err != nil {
@@ -92,7 +102,7 @@ func (r *running) end() error {
 	case <-r.ended:
 		return nil
 	case <-time.After(20 * time.Second):
-		return errors.Join(errors.New("brood has not ended after 20 s"), r.cmd.Process.Kill())
+		return errors.Join(errors.New("it has not ended after 20 s"), r.cmd.Process.Kill())
 	}
 }
 
@@ -116,8 +126,8 @@ func until(atMost time.Duration, ask func() (bool, error)) error {
 	}
 }
 
-// processField is a field of a process's status.
-func processField(pid int, field string) (int, error) {
+// statusField is a field of a process's status.
+func statusField(pid int, field string) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
@@ -125,25 +135,50 @@ func processField(pid int, field string) (int, error) {
 	return parseStatus(string(text), field)
 }
 
-// statusField sums a field of status over the tasks of a process.
-func statusField(pid int, field string) (int, error) {
+// switches is how often each thread of a process was switched away from, of its
+// own will or not.
+func switches(pid int) (map[string]int, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("cannot find the tasks of process %d", pid)
+		return nil, fmt.Errorf("cannot find the threads of process %d", pid)
 	}
-	sum := 0
+	all := make(map[string]int, len(tasks))
 	for _, task := range tasks {
 		text, err := os.ReadFile(task)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		n, err := parseStatus(string(text), field)
+		for _, field := range []string{"voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"} {
+			n, err := parseStatus(string(text), field)
+			if err != nil {
+				return nil, err
+			}
+			all[task] += n
+		}
+	}
+	return all, nil
+}
+
+// zombies counts the children that a process has not waited for.
+func zombies(pid int) (int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil || len(lists) == 0 {
+		return 0, fmt.Errorf("cannot find the children of process %d", pid)
+	}
+	n := 0
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
 		if err != nil {
 			return 0, err
 		}
-		sum += n
+		for child := range strings.FieldsSeq(string(text)) {
+			status, err := os.ReadFile("/proc/" + child + "/status")
+			if err == nil && strings.Contains(string(status), "\nState:\tZ") {
+				n++
+			}
+		}
 	}
-	return sum, nil
+	return n, nil
 }
 
 func parseStatus(text, field string) (int, error) {

@@ -8,11 +8,13 @@ import (
 
 // Where the fields of struct shared in floors/shared.h are.
 const (
-	offsetRunning = 4
-	offsetLeave   = 12
-	offsetTook    = 32
-	offsetExits   = 40
-	offsetEnd     = 44
+	offsetRunning  = 4
+	offsetTold     = 8
+	offsetLeave    = 12
+	offsetTook     = 32
+	offsetExits    = 40
+	offsetEnd      = 44
+	offsetInitUsed = 48
 )
 
 func sharedUint32(path string, offset int) (uint32, error) {

@@ -26,6 +26,7 @@ struct shared {
 	uint64_t took;      // what a program has measured itself, in ns
 	uint32_t exits;     // workers that are about to exit
 	uint32_t end;       // 1: stop exiting
+	uint64_t init_used; // CPU time of the init while a program measured, in ns
 };
 
 static inline uint64_t now(void)
