@@ -16,8 +16,8 @@ import (
 // asked for: nothing is started then.
 func (c *Config) dress(environ []string, stdout, stderr *os.File) (fanout.Dress, error) {
 	d := fanout.Dress{User: c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value}
-	if c.CpuAffinity.Value != nil {
-		d.CPUs = *c.CpuAffinity.Value
+	if c.CPUAffinity.Value != nil {
+		d.CPUs = *c.CPUAffinity.Value
 	}
 	if err := c.openSockets(&d, environ); err != nil {
 		return d, err
@@ -36,7 +36,7 @@ func (c *Config) dress(environ []string, stdout, stderr *os.File) (fanout.Dress,
 }
 
 func (c *Config) needsStage(d fanout.Dress) bool {
-	return d.Sockets != nil || d.User != nil || d.NoNewPrivs || len(d.Limits) > 0 || c.CpuAffinity.Value != nil
+	return d.Sockets != nil || d.User != nil || d.NoNewPrivs || len(d.Limits) > 0 || c.CPUAffinity.Value != nil
 }
 
 // openSockets binds what is to be shared, or takes what brood was given by

@@ -63,7 +63,7 @@ type settings struct {
 	User        value[*staging.User]     `split_words:"true"` // nil is brood's own
 	NoNewPrivs  value[bool]              `split_words:"true"`
 	Rlimit      value[[]staging.Limit]   `split_words:"true"`
-	CpuAffinity value[*staging.Affinity] `split_words:"true"` // nil leaves it alone
+	CPUAffinity value[*staging.Affinity] `split_words:"true"` // nil leaves it alone
 
 	Pidfile value[pidfiles.Pattern] `split_words:"true"` // zero is the default pattern
 
@@ -103,7 +103,7 @@ const (
 	groupStopping = "Stopping"
 	groupSignals  = "Signals"
 	groupHooks    = "Hooks"
-	groupWorkerOS = "Sockets and attributes of workers"
+	groupWorkerOS = "Sockets and rights of workers"
 	groupPIDFiles = "PID files"
 	groupHealth   = "Metrics and health"
 	groupLogging  = "Logging"
@@ -303,7 +303,7 @@ func attributeTable() []setting {
 		}, {
 			name: "cpu-affinity", group: groupWorkerOS, value: "CPUS", shown: "brood's own",
 			help:  "the CPUs of each worker: a list such as 0-3,6, or auto for one CPU to a slot",
-			field: func(s *settings) field { return scalar(&s.CpuAffinity, parseAffinity) },
+			field: func(s *settings) field { return scalar(&s.CPUAffinity, parseAffinity) },
 		}, {
 			name: "pidfile", group: groupPIDFiles, value: "FILE", shown: "brood.pid in the first usable directory",
 			help:  "DIR/NAME.EXT stands for DIR/NAME.<slot>.EXT, one file for each worker; whoever puts a PID into a free one is stopped with the workers",
