@@ -65,9 +65,16 @@ func (w *watchers) change(change func([]*watcher) []*watcher) {
 	w.list.Store(&list)
 }
 
+// add returns nil when there are too many: some room is for those who only ask.
 func (w *watchers) add() *watcher {
 	one := &watcher{queue: make(chan happened, watchQueue)}
-	w.change(func(list []*watcher) []*watcher { return append(list, one) })
+	w.change(func(list []*watcher) []*watcher {
+		if len(list) >= maxWatchers {
+			one = nil
+			return list
+		}
+		return append(list, one)
+	})
 	return one
 }
 
@@ -87,6 +94,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 // the last line then. ask is called once nothing can be missed any more.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, ask func(), answer <-chan error) {
 	one := s.watchers.add()
+	if one == nil {
+		http.Error(w, "too many clients follow the events", http.StatusServiceUnavailable)
+		return
+	}
 	defer s.watchers.remove(one)
 	out := newLines(w, s.source.Attr)
 	if !out.flush() {

@@ -22,6 +22,7 @@ import (
 // hang or be many.
 const (
 	maxClients  = 64
+	maxWatchers = 48
 	maxHeader   = 8 << 10
 	longestPath = 107 // of sun_path in unix(7), without the final zero byte
 )
@@ -36,6 +37,8 @@ var ErrInUse = errors.New("another process answers there")
 // from many goroutines.
 type Source struct {
 	Snapshot func() *fanout.Snapshot
+	// Proc is where /proc is, proc.None where there is none to be believed.
+	Proc proc.FS
 	// Look brings what the snapshot says of registered processes up to date.
 	Look func(context.Context)
 	// Serves returns nil when the brood should get requests.
@@ -93,8 +96,12 @@ func removeStale(path string) error {
 	if err != nil || info.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("cannot listen on %q: something that is no socket is there", path)
 	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		return errors.Join(fmt.Errorf("cannot listen on %q: %w", path, ErrInUse), conn.Close())
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) { // a full queue has somebody behind it
+		return fmt.Errorf("cannot listen on %q: %w", path, ErrInUse)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("cannot replace the stale socket %q: %w", path, err)
@@ -118,7 +125,7 @@ func (s *Server) handler() http.Handler {
 		s.source.Look(ctx)
 		cancel()
 		w.Header().Set("Content-Type", "application/json")
-		status := statusOf(s.source.Snapshot(), s.source.Serves(), proc.FS(""), time.Now())
+		status := statusOf(s.source.Snapshot(), s.source.Serves(), s.source.Proc, time.Now())
 		_ = json.NewEncoder(w).Encode(status) // the client is gone
 	})
 	mux.HandleFunc("GET /v1/events", s.events)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,7 @@ func dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, c
 	}
 	switch word := args[0]; {
 	case isVerb(word), isCompletionRequest(word):
+		signal.Reset() // a verb ends by Ctrl-C like any command
 		return true, runVerb(args, environ, stdout, stderr, newSystem())
 	case !mayAskForHelp(args):
 		return false, 0

@@ -2,7 +2,10 @@ package entrypoint
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/expand"
@@ -18,6 +21,9 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.validateReplacement(); err != nil {
+		return err
+	}
+	if err := c.validateFinalMetrics(); err != nil {
 		return err
 	}
 	if c.ExpandArgs.Value {
@@ -48,6 +54,22 @@ func (c *Config) validateReplacement() error {
 		return &UsageError{
 			Setting: c.name(&c.MaxSurge), Value: c.MaxSurge.String(),
 			Remedy: "two processes of a slot would meet on the port that {index} or {slot} gives it: share sockets by --listen instead, or leave it at 0",
+		}
+	}
+	return nil
+}
+
+// validateFinalMetrics refuses a directory in which no file can be made, while
+// there is somebody to tell.
+func (c *Config) validateFinalMetrics() error {
+	path := c.FinalMetrics.Value
+	if path == "" || path == nowhere {
+		return nil
+	}
+	if err := unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK); err != nil {
+		return &UsageError{
+			Setting: c.name(&c.FinalMetrics), Value: path,
+			Remedy: fmt.Sprintf("no file can be made in %q: %s; name one in a directory that can be written", filepath.Dir(path), err),
 		}
 	}
 	return nil
@@ -97,6 +119,9 @@ func (c *Config) warn() {
 		if signame.ClassOf(rule.From) == signame.Stop && rule.Action.Kind != fanout.ActionStop {
 			add("%s %s: this signal no longer stops brood; to choose what workers get on a stop use --stop-signal", c.name(&c.Signal), rule)
 		}
+	}
+	if n := c.Processes.Value; !n.Auto && n.Count > 0 && c.ReadyMin.Value > n.Count {
+		add("%s %d is more than %s %d: brood will never be ready", c.name(&c.ReadyMin), c.ReadyMin.Value, c.name(&c.Processes), n.Count)
 	}
 	for _, hook := range []*value[[]string]{&c.Prepare, &c.Finish, &c.OnWorkerExit} {
 		if word := shellSyntax(hook.Value); word != "" {

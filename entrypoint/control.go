@@ -1,15 +1,16 @@
 package entrypoint
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/brood-init/brood/control"
 	"github.com/brood-init/brood/pidfiles"
@@ -89,9 +90,7 @@ func (f *finder) search() (*control.Client, error) {
 			found = append(found, sockets...)
 		}
 	}
-	found = slices.DeleteFunc(found, func(path string) bool {
-		return control.NewClient(path).Health(context.Background(), true) != nil && !answers(path)
-	})
+	found = slices.DeleteFunc(found, func(path string) bool { return !listens(path) })
 	switch len(found) {
 	case 0:
 		return nil, fmt.Errorf("cannot find a running brood in %s: name its PID files by --pidfile or its socket by --control", strings.Join(dirs, ", "))
@@ -105,10 +104,15 @@ func (f *finder) search() (*control.Client, error) {
 // root may ask their broods too.
 func ofAnyUser(dir string) string { return strings.Replace(dir, "/brood-0", "/brood-*", 1) }
 
-// answers reports whether anybody listens on the socket.
-func answers(path string) bool {
-	_, err := control.NewClient(path).Status(context.Background())
-	return err == nil
+// listens reports whether anybody has the socket open. Whether he answers is
+// what the verb will find out, in its own time.
+func listens(path string) bool {
+	conn, err := net.DialTimeout("unix", path, askTimeout)
+	if err != nil {
+		return errors.Is(err, unix.EAGAIN) // somebody does, and has too much to do
+	}
+	_ = conn.Close()
+	return true
 }
 
 // failed makes an error of a verb one line on stderr and a code of its own:

@@ -55,7 +55,8 @@ func survey(environ []string, rows []bound) surroundings {
 		case isForUs(name):
 			continue
 		case isIdentity(name):
-			s.nested = s.nested || name == fanout.EnvWorkerPIDFile && value != ""
+			// Workers and hooks of another brood all have its count.
+			s.nested = s.nested || (name == fanout.EnvCount || name == fanout.EnvWorkerPIDFile) && value != ""
 			s.hook = s.hook || name == fanout.EnvReason && value != ""
 			continue
 		case isSetting(rows, name):

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/joho/godotenv"
 )
@@ -34,12 +35,18 @@ func readEnvFile(path string, rows []bound) (envFile, error) {
 	return parseEnvFile(content, rows)
 }
 
+// readWithin is how long a pipe may take to tell what is in it.
+const readWithin = 5 * time.Second
+
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Non-blocking, and with a deadline: a FIFO may have no writer, or one that
+	// never writes.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, cause(err)
 	}
 	defer f.Close()
+	_ = f.SetReadDeadline(time.Now().Add(readWithin)) // a file has none and needs none
 	content, err := io.ReadAll(io.LimitReader(f, longestFile+1))
 	if err != nil {
 		return nil, cause(err)

@@ -126,6 +126,9 @@ func describeHook(ev fanout.Event) line {
 		}
 		return infoLine("hook finished", attrs...)
 	case fanout.HookDropped:
+		if ev.Late {
+			return warnLine("hook dropped, the time of the stop is over", hookAttrs(fanout.KindExitHook, ev.Slot)...)
+		}
 		return warnLine("hook dropped, too many are waiting", hookAttrs(fanout.KindExitHook, ev.Slot)...)
 	}
 	return debugLine("unknown event")

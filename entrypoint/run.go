@@ -25,7 +25,6 @@ import (
 // room for a burst of them and may hold some already.
 func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
 	sig := takeSignals(queue)
-	defer sig.release()
 	if handled, code := dispatch(args, environ, stdout, stderr); handled {
 		return code
 	}
@@ -125,18 +124,21 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 // channel.
 func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, w *window) int {
 	begun := make(chan struct{})
-	engine := fanout.New(plan, host, host.Inputs(), log.observe, w.table.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
+	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
 	w.host, w.engine = host, engine
+	if plan.Count > 1 {
+		reserveThreads()
+	}
 	served := begun
 	if plan.Prepare.Defined() {
 		served = make(chan struct{}) // whoever waits for prepare wants to see that it runs
 		close(served)
 	}
-	var outcome fanout.Outcome
 	var group run.Group
 	group.Add(func() error {
-		outcome = engine.Run()
-		w.sayWhy(outcome)
+		engine.Run()
+		// Nobody reads the inputs any more: whoever has one must not wait.
+		host.Close()
 		return nil
 	}, func(error) {})
 	add := func(name string, serve func(stop <-chan struct{}) error) {
@@ -153,10 +155,32 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	if plan.FollowLimits {
 		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
 	}
-	if err := group.Run(); err != nil {
-		log.write(warnLine("an actor failed", slog.String("error", err.Error())))
+	ended := make(chan error, 1)
+	go func() { ended <- group.Run() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			log.write(warnLine("an actor failed", slog.String("error", err.Error())))
+		}
+	case <-overdue(engine):
+		log.write(warnLine("leaving although a part of brood does not end"))
 	}
-	return outcome.Code
+	return engine.Outcome().Code
+}
+
+// lastMoment is how long the parts of brood may take to end after the engine.
+const lastMoment = 500 * time.Millisecond
+
+// overdue is closed when the engine has ended and the rest should have, too:
+// brood leaves at the end of its budget whatever is stuck.
+func overdue(engine *fanout.Engine) <-chan struct{} {
+	late := make(chan struct{})
+	go func() {
+		<-engine.Done()
+		<-time.After(lastMoment)
+		close(late)
+	}()
+	return late
 }
 
 // hangUp is what SIGHUP does when no rule says so: with a controlling terminal
@@ -214,7 +238,8 @@ func forwardSignals(sig *signals, host *fanout.Host, begun, stop <-chan struct{}
 			host.Send(fanout.SignalArrived{Signal: s.(unix.Signal)})
 		case <-begun:
 			begun = nil
-			sig.takeOthers()
+			reserveThreads() // for a lone worker it had to wait
+			sig.takeOthers(stop)
 			tuneRuntime()
 		case <-stop:
 			return
@@ -243,6 +268,30 @@ func onceBegun(begun chan struct{}, none bool) fanout.Observer {
 	}
 }
 
+// enoughThreads is how many threads brood has before the workers can use up all
+// processes that the container may have: a Go program that needs one more and
+// cannot have it dies. More than ten were never seen in use.
+const enoughThreads = 12
+
+// reserveThreads makes threads that stay: the runtime keeps those that are idle.
+func reserveThreads() {
+	gate := make(chan struct{})
+	defer close(gate)
+	for range 2 * enoughThreads {
+		if made, _ := runtime.ThreadCreateProfile(nil); made >= enoughThreads {
+			return
+		}
+		held := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // who waits so keeps a thread from the others
+			defer runtime.UnlockOSThread()
+			close(held)
+			<-gate
+		}()
+		<-held
+	}
+}
+
 // tuneRuntime keeps brood small, by calls and not by GOGC or GOMAXPROCS in the
 // environment, which the workers would inherit.
 func tuneRuntime() {
@@ -265,11 +314,13 @@ func decideCount(cfg *Config, log *logSink) cgroup.Decision {
 // leaveDirectory moves brood to "/", so that it pins no mount, and returns where
 // the workers start: where brood was started.
 func leaveDirectory() string {
-	cwd, err := os.Getwd()
+	// Not os.Getwd, which believes $PWD: a link on that way may change.
+	var path [unix.PathMax]byte
+	n, err := unix.Getcwd(path[:])
 	if err != nil || os.Chdir("/") != nil {
 		return ""
 	}
-	return cwd
+	return string(path[:n-1]) // without the final zero byte
 }
 
 // announce logs once what is about to run, and why so.

@@ -18,6 +18,7 @@ import (
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/internal/httpd"
+	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/metrics"
 )
 
@@ -68,6 +69,7 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 	w.control = control.NewServer(control.Source{
 		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
 		Look:     func(ctx context.Context) { w.host.Look(ctx) },
+		Proc:     proc.FS("").Ours(),
 		Serves:   w.serves,
 		Alive:    func(ctx context.Context) error { return w.host.Ask(ctx) },
 		Reload:   func(answer chan<- error) { w.host.Send(fanout.ReloadAsked{Answer: answer}) },
@@ -137,6 +139,14 @@ func (w *window) serveHTTP(stop <-chan struct{}) error {
 	mux.HandleFunc("GET /readyz", control.Readyz(w.serves))
 	mux.HandleFunc("GET /livez", control.Livez(w.host.Ask))
 	return httpd.Serve(l, mux, httpd.Limits{}, stop, w.report)
+}
+
+// sayWhyLast is the observer that leaves the reasons behind before the last
+// line of the log, which nothing follows.
+func (w *window) sayWhyLast(_ time.Time, ev fanout.Event) {
+	if last, ok := ev.(fanout.Exiting); ok {
+		w.sayWhy(last.Outcome)
+	}
 }
 
 // sayWhy writes down what nobody can ask for any more.

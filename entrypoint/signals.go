@@ -43,9 +43,15 @@ func takeSignals(rest chan os.Signal) *signals {
 }
 
 // takeOthers registers all other signals. Each costs some 30 µs, so it waits
-// until the first worker has been started.
-func (s *signals) takeOthers() {
+// until the first worker has been started; a brood that is about to leave does
+// without.
+func (s *signals) takeOthers(stop <-chan struct{}) {
 	for n := syscall.Signal(1); n <= 64; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
 		switch signame.ClassOf(n) {
 		case signame.Uncatchable, signame.Runtime:
 		default:
@@ -62,11 +68,4 @@ func (s *signals) take(sig syscall.Signal) {
 	if !signal.Ignored(sig) {
 		signal.Notify(s.rest, sig)
 	}
-}
-
-// release gives all signals back; for tests, since brood itself never does.
-func (s *signals) release() {
-	signal.Stop(s.child)
-	signal.Stop(s.rest)
-	signal.Stop(s.pipe)
 }

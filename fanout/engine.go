@@ -62,6 +62,7 @@ type Engine struct {
 	stop       stopState
 	outcome    Outcome
 
+	done         chan struct{} // closed when Run has returned
 	snapshot     atomic.Pointer[Snapshot]
 	dirty        bool // something has changed since the last snapshot
 	allBeenReady bool
@@ -83,6 +84,7 @@ func New(plan Plan, system System, inputs <-chan Input, observers ...Observer) *
 		following:  plan.FollowLimits,
 		exitHooks:  newExitHooks(),
 		probes:     make(map[Ref]bool),
+		done:       make(chan struct{}),
 		registered: make(map[int]RegisteredProcess),
 	}
 	e.snapshot.Store(&Snapshot{Wanted: plan.Count, Phase: PhasePreparing})
@@ -98,6 +100,8 @@ func (e *Engine) Run() (o Outcome) {
 		if v := recover(); v != nil {
 			o = e.emergency(v, debug.Stack())
 		}
+		e.outcome = o
+		close(e.done)
 	}()
 	e.began = time.Now()
 	e.timers = newTimers()
@@ -114,6 +118,15 @@ func (e *Engine) Run() (o Outcome) {
 	}
 	e.publish()
 	e.emit(Exiting{e.outcome})
+	return e.outcome
+}
+
+// Done is closed when Run is about to return.
+func (e *Engine) Done() <-chan struct{} { return e.done }
+
+// Outcome is what Run has returned; call it after Done.
+func (e *Engine) Outcome() Outcome {
+	<-e.done
 	return e.outcome
 }
 
@@ -207,7 +220,7 @@ func (e *Engine) startFailed(in StartFailed) {
 	case KindPrepare:
 		e.prepareEnded(HookFinished{Code: hookStartCode(in.Code), Err: in.Err})
 	case KindFinish:
-		e.finishEnded(HookFinished{Code: hookStartCode(in.Code), Err: in.Err})
+		e.finishNotStarted(in)
 	}
 }
 

@@ -229,8 +229,12 @@ type (
 		Duration time.Duration
 		Err      error // why it did not start
 	}
-	// HookDropped tells that too many exit hooks were waiting.
-	HookDropped struct{ Slot int }
+	// HookDropped tells that an exit hook is not run: too many were waiting, or
+	// brood's time was over.
+	HookDropped struct {
+		Slot int
+		Late bool
+	}
 
 	// OrphansAdopted tells that orphans were reaped.
 	OrphansAdopted struct{ reaper.Orphans }

@@ -26,6 +26,7 @@ type exitHookRun struct {
 	ref      Ref
 	began    time.Time
 	timedOut bool
+	asked    bool // to end, because brood does
 }
 
 func newExitHooks() exitHooks {
@@ -59,14 +60,14 @@ func (e *Engine) queueExitHook(x WorkerExited) {
 		return
 	}
 	if e.stop.sweepSignal == syscall.SIGKILL {
-		e.emit(HookDropped{x.Slot}) // its time is over
+		e.emit(HookDropped{x.Slot, true})
 		return
 	}
 	h := &e.exitHooks
 	queue, known := h.waiting[x.Slot]
 	if len(queue) >= maxWaitingPerSlot {
 		queue = queue[1:]
-		e.emit(HookDropped{x.Slot})
+		e.emit(HookDropped{x.Slot, false})
 	}
 	h.waiting[x.Slot] = append(queue, x)
 	if !known {
@@ -124,7 +125,7 @@ func (e *Engine) exitHookEnded(ref Ref, f HookFinished) {
 		return
 	}
 	delete(e.exitHooks.active, ref.Slot)
-	f.Hook, f.Slot, f.TimedOut, f.Duration = KindExitHook, ref.Slot, run.timedOut, time.Since(run.began)
+	f.Hook, f.Slot, f.TimedOut, f.Asked, f.Duration = KindExitHook, ref.Slot, run.timedOut, run.asked, time.Since(run.began)
 	e.emit(f)
 	e.startExitHooks()
 }
@@ -134,11 +135,13 @@ func (e *Engine) exitHookEnded(ref Ref, f HookFinished) {
 func (e *Engine) killExitHooks() {
 	for n := range e.exitHooks.waiting {
 		delete(e.exitHooks.waiting, n)
-		e.emit(HookDropped{n})
+		e.emit(HookDropped{n, true})
 	}
 	e.exitHooks.slots = nil
 	var running []Ref
-	for _, run := range e.exitHooks.active {
+	for n, run := range e.exitHooks.active {
+		run.asked = true
+		e.exitHooks.active[n] = run
 		running = append(running, run.ref)
 	}
 	if len(running) > 0 {

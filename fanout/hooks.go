@@ -97,6 +97,22 @@ func (e *Engine) launchFinish(so Outcome) {
 	})
 }
 
+// finishRetry is the pause before a finish hook that could not be started for
+// want of a process or a descriptor is tried again: others are just ending.
+const finishRetry = 50 * time.Millisecond
+
+func (e *Engine) finishNotStarted(in StartFailed) {
+	if in.Code != 0 || e.phase != PhaseFinishing || e.finish.result != nil || time.Until(e.stop.finish) < 2*finishRetry {
+		e.finishEnded(HookFinished{Code: hookStartCode(in.Code), Err: in.Err})
+		return
+	}
+	e.timers.after(finishRetry, func() {
+		if e.phase == PhaseFinishing && e.finish.result == nil {
+			e.launchFinish(e.ending().outcome())
+		}
+	})
+}
+
 func (e *Engine) finishEnded(f HookFinished) {
 	if e.finish.result != nil {
 		return // it had run out of time

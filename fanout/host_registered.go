@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 
 	"github.com/brood-init/brood/pidfiles"
@@ -108,7 +109,12 @@ func (r *registrar) list() (problems []error) {
 		if bad[i].Kind == pidfiles.Stale && r.seen[bad[i].PID] {
 			continue // it has ended, as it should, and its file is still there
 		}
-		if key := bad[i].Key(); !r.reported[key] {
+		switch key := bad[i].Key(); {
+		case r.reported[key] || len(r.reported) > mostProblems:
+		case len(r.reported) == mostProblems:
+			r.reported[key] = true
+			problems = append(problems, fmt.Errorf("cannot use PID file %q either, nor more of them: no further ones are named", bad[i].Path))
+		default:
 			r.reported[key] = true
 			problems = append(problems, &bad[i])
 		}
@@ -119,6 +125,10 @@ func (r *registrar) list() (problems []error) {
 	}
 	return problems
 }
+
+// mostProblems bounds the files that are complained about one by one: whoever
+// may write to the directory must not fill the log.
+const mostProblems = 100
 
 // errNoPidfd is told once where pidfd_open is refused (before Linux 5.3, or by a
 // seccomp filter): what is left is a check of the start time just before the

@@ -3,6 +3,8 @@ package fanout
 import (
 	"syscall"
 	"time"
+
+	"github.com/brood-init/brood/reaper"
 )
 
 // This file is the stop, from the request to the last line, in the order in
@@ -371,6 +373,13 @@ func (e *Engine) ending() ending {
 		registeredKilled: e.stop.registeredKilled,
 		finish:           e.finish.result,
 		codes:            e.plan.ExitCodes,
+	}
+	for s := range e.slots.all() {
+		for _, w := range s.processes() {
+			if w.killed { // and not reaped yet, for whatever reason
+				x.exits = append(x.exits, countedExit{s.number, time.Now(), reaper.Status{Signal: syscall.SIGKILL}, ExitKilled})
+			}
+		}
 	}
 	if !e.stop.requested && e.stop.decided == nil {
 		for s := range e.slots.all() {

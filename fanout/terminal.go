@@ -61,9 +61,24 @@ func (h *Host) GiveTerminal(ref Ref) {
 	}
 }
 
+// underJobControl reports whether somebody above us would notice that we have
+// stopped, and could resume us: our parent is in our session and in another
+// process group, as a shell with job control is. Otherwise the process group is
+// orphaned (credentials(7)), and who stops there stays so.
+func underJobControl() bool {
+	parent := os.Getppid()
+	if os.Getpid() == 1 || parent == 0 {
+		return false
+	}
+	ours, err := unix.Getsid(0)
+	theirs, err2 := unix.Getsid(parent)
+	group, err3 := unix.Getpgid(parent)
+	return err == nil && err2 == nil && err3 == nil && ours == theirs && group != unix.Getpgrp()
+}
+
 // Suspend implements System. The shell above takes the terminal when brood
-// stops, and sends SIGCONT when it gives it back. PID 1 has nobody above and
-// cannot be stopped, so there the worker goes on.
+// stops, and sends SIGCONT when it gives it back. Where no such shell is above,
+// as for PID 1, the worker goes on.
 func (h *Host) Suspend(ref Ref, by syscall.Signal) {
 	p := h.process(ref)
 	if h.tty == nil || p == nil {
@@ -72,7 +87,7 @@ func (h *Host) Suspend(ref Ref, by syscall.Signal) {
 	h.tty.work.put(func() {
 		if (by == syscall.SIGTTIN || by == syscall.SIGTTOU) && h.tty.ours() {
 			h.tty.give(p.PID())
-		} else if os.Getpid() != 1 && syscall.Kill(os.Getpid(), syscall.SIGSTOP) == nil {
+		} else if underJobControl() && syscall.Kill(os.Getpid(), syscall.SIGSTOP) == nil {
 			return
 		}
 		h.Signal([]Ref{ref}, syscall.SIGCONT, true)

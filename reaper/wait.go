@@ -48,7 +48,11 @@ func (r *Reaper) reapAll() {
 			r.report(orphans)
 			return
 		default:
-			if s, ok := wait(pid); ok {
+			// Under the lock, on which SignalAdopted relies.
+			r.mu.Lock()
+			s, ok := wait(pid)
+			r.mu.Unlock()
+			if ok {
 				orphans.add(s)
 			}
 		}

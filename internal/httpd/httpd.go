@@ -6,11 +6,14 @@ package httpd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits bound what clients can take. The zero value of a field is its default.
@@ -26,6 +29,7 @@ func (l Limits) withDefaults() Limits {
 	if l.Connections == 0 {
 		l.Connections = 256
 	}
+	l.Connections = min(l.Connections, affordable())
 	if l.Header == 0 {
 		l.Header = 16 << 10
 	}
@@ -39,6 +43,16 @@ func (l Limits) withDefaults() Limits {
 		l.IdleTimeout = time.Minute
 	}
 	return l
+}
+
+// affordable is how many connections a listener may have: a quarter of the
+// descriptors, so that workers and hooks can be started whatever clients do.
+func affordable() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<20 {
+		return math.MaxInt
+	}
+	return max(1, int(limit.Cur)/4)
 }
 
 // Serve answers on l until stop is closed or accepting fails, and closes l. It

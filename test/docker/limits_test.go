@@ -59,6 +59,20 @@ func TestAtTheLimitOnProcessesAStartFailsAndBroodLives(t *testing.T) {
 	c.stops(0)
 }
 
+// A Go program that needs one more thread and cannot have it dies.
+func TestBroodLivesWhereWorkersUseUpAllProcesses(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []string{"16", "20", "24"} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			c := run(t, "--pids-limit "+limit, "-n "+limit+" --restart-backoff 100ms..1s --finish '/guest say all have ended' -- /guest serve")
+			c.await(1, "worker not started", "pids.max")
+			c.stops(0)
+			c.wants(1, "all have ended")
+		})
+	}
+}
+
 func TestAWorkerKilledForLackOfMemoryIsReplaced(t *testing.T) {
 	t.Parallel()
 	c := run(t, "--memory 96m --memory-swap 96m", "-n2 -- /guest hog 300")

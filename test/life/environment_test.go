@@ -34,7 +34,7 @@ func TestAWorkerKnowsWhoItIs(t *testing.T) {
 			// Settings and another brood's identity: nothing of it is the workers'.
 			Env: []string{
 				"BROOD_PROCESSES=2", "BROOD_LOG_LEVEL=debug", "BROOD_SLOT=9", "BROOD_LEADER=1", "BROOD_WORKER_PIDFILE=/x",
-				"BROOD_INCARNATION=9", "NOTIFY_SOCKET=/run/notify", "LISTEN_FDS=1", "LISTEN_PID=1", "WATCHDOG_USEC=5",
+				"BROOD_INCARNATION=9", "NOTIFY_SOCKET=/run/notify", "LISTEN_FDS=1", "LISTEN_PID=4242", "WATCHDOG_USEC=5",
 			},
 			Dir: dir,
 		})

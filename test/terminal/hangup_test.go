@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/brood-init/brood/test/internal/harness"
 )
@@ -44,6 +45,17 @@ func TestAHangUpReachesTheWorker(t *testing.T) {
 		_ = term.keys.Close()
 		harness.Until(t, "the worker is told", func() bool { return strings.Contains(harness.Content(file), " 1\n") })
 		b.WantCode(t, 0)
+	})
+}
+
+// Nobody is there who would notice that brood has stopped, or could resume it.
+func TestCtrlZWithoutAShellAboveIsNothing(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n1", "--", "sleep", "300"}})
+		harness.Until(t, "it sleeps", func() bool { return commBelow(b.PID, "sleep") != 0 })
+		term.press(ctrlZ)
+		harness.Never(t, 300*time.Millisecond, "brood is stopped", func() bool { p, _ := harness.Look(b.PID); return p.State == 'T' })
+		b.Stop(t, 0)
 	})
 }
 
