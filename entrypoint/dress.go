@@ -12,10 +12,15 @@ import (
 )
 
 // dress makes what workers get beside their command. It is called where brood
-// was started, since a path may be relative to that. What cannot be had was
+// was started, since a path may be relative to that; pidDir is the directory of
+// the PID files, "" for none. What cannot be had was
 // asked for: nothing is started then.
-func (c *Config) dress(environ []string, stdout, stderr *os.File) (fanout.Dress, error) {
-	d := fanout.Dress{User: c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value}
+func (c *Config) dress(environ []string, pidDir string, stdout, stderr *os.File) (fanout.Dress, error) {
+	d := fanout.Dress{
+		// Who feeds no watchdog and is not waited for has nothing to say.
+		Notify: c.Ready.Value.Notify || c.Watchdog.Value > 0, NotifyDir: pidDir,
+		User: c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value,
+	}
 	if c.CPUAffinity.Value != nil {
 		d.CPUs = *c.CPUAffinity.Value
 	}

@@ -96,7 +96,11 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	if err != nil {
 		return 0, err
 	}
-	dress, err := cfg.dress(environ, stdout, stderr)
+	pidDir := ""
+	if reg.dir != nil {
+		pidDir = reg.dir.Pattern().Dir()
+	}
+	dress, err := cfg.dress(environ, pidDir, stdout, stderr)
 	if err != nil {
 		return 0, errors.Join(err, w.close())
 	}
@@ -148,10 +152,19 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 			return nil
 		}, func(error) { close(stop) })
 	}
+	engine.Also(func(_ time.Time, ev fanout.Event) {
+		if scaled, ok := ev.(fanout.Scaled); ok {
+			debug.SetMemoryLimit(memoryLimit(scaled.To))
+		}
+	})
 	add("reaping", func(stop <-chan struct{}) error { host.Reap(sig.child, stop); return nil })
-	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, begun, stop); return nil })
+	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, w, begun, stop); return nil })
 	add("control", after(served, w.serveControl))
 	add("metrics", after(served, w.serveHTTP))
+	if n := newNotifier(w); n != nil {
+		add("notify", n.serve)
+		engine.Also(n.observe)
+	}
 	if plan.FollowLimits {
 		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
 	}
@@ -231,7 +244,7 @@ func guarded(serve func(stop <-chan struct{}) error, stop <-chan struct{}) (err 
 
 // forwardSignals takes the less urgent signals once the first process has been
 // started, and passes what arrives to the engine.
-func forwardSignals(sig *signals, host *fanout.Host, begun, stop <-chan struct{}) {
+func forwardSignals(sig *signals, host *fanout.Host, w *window, begun, stop <-chan struct{}) {
 	for {
 		select {
 		case s := <-sig.rest:
@@ -240,7 +253,7 @@ func forwardSignals(sig *signals, host *fanout.Host, begun, stop <-chan struct{}
 			begun = nil
 			reserveThreads() // for a lone worker it had to wait
 			sig.takeOthers(stop)
-			tuneRuntime()
+			tuneRuntime(w.engine.Snapshot().Wanted)
 		case <-stop:
 			return
 		}
@@ -294,10 +307,15 @@ func reserveThreads() {
 
 // tuneRuntime keeps brood small, by calls and not by GOGC or GOMAXPROCS in the
 // environment, which the workers would inherit.
-func tuneRuntime() {
+func tuneRuntime(slots int) {
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(memoryLimit(slots))
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 }
+
+// memoryLimit is what the runtime tries to keep within: it grows with the
+// slots, since a limit below what lives makes every scrape slow.
+func memoryLimit(slots int) int64 { return 8<<20 + int64(slots)*(16<<10) }
 
 // decideCount reads the container's limits only if the number depends on them.
 func decideCount(cfg *Config, log *logSink) cgroup.Decision {

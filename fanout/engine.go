@@ -121,6 +121,9 @@ func (e *Engine) Run() (o Outcome) {
 	return e.outcome
 }
 
+// Also adds an observer; call it before Run.
+func (e *Engine) Also(o Observer) { e.observers = append(e.observers, o) }
+
 // Done is closed when Run is about to return.
 func (e *Engine) Done() <-chan struct{} { return e.done }
 
@@ -161,6 +164,8 @@ func (e *Engine) handle(in Input) {
 		e.probed(in)
 	case Notified:
 		e.notified(in)
+	case NotifyRefused:
+		e.emit(NotificationRefused{in.Err})
 	case Measured:
 		e.measured(in)
 	case LimitsSeen:

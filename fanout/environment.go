@@ -49,7 +49,7 @@ func (e *Engine) launch(w *worker) Launch {
 	for _, v := range e.plan.WorkerEnvironment {
 		env = append(env, v.Key+"="+v.Value.Expand(id))
 	}
-	env = append(env, e.notifyEnvironment()...)
+	env = append(env, e.watchdogEnvironment()...)
 	return Launch{Ref: w.ref, Args: args, Env: env, Stdin: e.plan.InheritStdin, Beside: s.successor == w}
 }
 

@@ -97,6 +97,8 @@ type (
 		Slot, PID int
 		Status    string
 	}
+	// NotificationRefused tells of a message by sd_notify(3) that does not count.
+	NotificationRefused struct{ Err error }
 	// ProbeEnded tells how the process of a probe has ended.
 	ProbeEnded struct {
 		Slot int
@@ -291,3 +293,4 @@ func (ReloadEnded) event()          {}
 func (Scaled) event()               {}
 func (ScaleRefused) event()         {}
 func (LimitChanged) event()         {}
+func (NotificationRefused) event()  {}

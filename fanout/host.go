@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/brood-init/brood/internal/notify"
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/pidfiles"
 	"github.com/brood-init/brood/reaper"
@@ -27,7 +28,8 @@ type Host struct {
 	null   *os.File
 	tty    *terminal // nil: stdin is not brood's terminal
 
-	dress Dress
+	dress  Dress
+	notify *notify.Server // nil: nobody is heard
 
 	inputs chan Input
 	closed chan struct{}
@@ -92,6 +94,9 @@ func NewHost(o HostOptions) (*Host, error) {
 	h.sweeper = newSweeper()
 	if o.Terminal {
 		h.tty = newTerminal(int(os.Stdin.Fd()), h.closed)
+	}
+	if o.Dress.Notify {
+		h.notify = h.newNotify()
 	}
 	h.walks.put(h.oom.prime)
 	go h.startAll()
@@ -170,6 +175,9 @@ func (h *Host) Close() {
 	h.once.Do(func() {
 		close(h.closed)
 		h.reaper.Close()
+		if h.notify != nil {
+			_ = h.notify.Close() // what it has left is replaced
+		}
 	})
 }
 

@@ -15,6 +15,10 @@ import (
 type Dress struct {
 	// Sockets are shared by all workers; nil for none.
 	Sockets *sockets.Set
+	// Notify gives each slot a socket on which its worker says by sd_notify(3)
+	// how it is. NotifyDir is where its sockets are made, "" for the abstract namespace.
+	Notify    bool
+	NotifyDir string
 	// Output takes what workers write; nil leaves them brood's own descriptors.
 	Output *output.Mux
 	// Stage is needed for Sockets and for everything below.
@@ -60,6 +64,13 @@ func (h *Host) attributes(l Launch) (a staging.Attributes, env []string, done fu
 	if u := h.dress.User; u != nil && u.Home != "" {
 		env = append(withoutKey(env, "HOME"), "HOME="+u.Home)
 	}
+	if h.notify != nil {
+		address, err := h.notify.Open(l.Slot, h.workerUID())
+		if err != nil {
+			return a, env, done, err
+		}
+		env = append(slices.Clip(env), "NOTIFY_SOCKET="+address)
+	}
 	if h.dress.Sockets == nil {
 		return a, env, done, nil
 	}
@@ -97,6 +108,9 @@ func (h *Host) CloseSockets() {
 
 // RetireSlot implements System.
 func (h *Host) RetireSlot(slot int) {
+	if h.notify != nil {
+		h.files.put(func() { _ = h.notify.Shut(slot) }) // it may wait for a moment
+	}
 	if h.dress.Sockets != nil {
 		h.dress.Sockets.Retire(slot)
 	}

@@ -48,8 +48,6 @@ type Plan struct {
 	// Watchdog how often it has to say so by itself; 0 is never.
 	Live     Check
 	Watchdog time.Duration
-	// NotifySocket is where workers send what sd_notify(3) says; "" is nowhere.
-	NotifySocket string
 	// Disruption bounds what replacements may take down at once.
 	Disruption Disruption
 	// MaxAge and MaxRSS (bytes) have a worker replaced that gets older or

@@ -271,14 +271,10 @@ func (e *Engine) identity(s *slot) expand.Values {
 	return expand.Values{Slot: s.number, Index: s.number - 1, Count: e.wanted}
 }
 
-// notifyEnvironment is what sd_notify(3) needs, if the plan listens for it.
-func (e *Engine) notifyEnvironment() []string {
-	if e.plan.NotifySocket == "" {
+// watchdogEnvironment is what sd_watchdog_enabled(3) wants, if the plan has one.
+func (e *Engine) watchdogEnvironment() []string {
+	if e.plan.Watchdog <= 0 {
 		return nil
 	}
-	env := []string{"NOTIFY_SOCKET=" + e.plan.NotifySocket}
-	if e.plan.Watchdog > 0 {
-		env = append(env, "WATCHDOG_USEC="+strconv.FormatInt(e.plan.Watchdog.Microseconds(), 10))
-	}
-	return env
+	return []string{"WATCHDOG_USEC=" + strconv.FormatInt(e.plan.Watchdog.Microseconds(), 10)}
 }

@@ -45,7 +45,7 @@ func plans() *rapid.Generator[Plan] {
 		p.MaxRSS = 100
 		p.MaxAge = time.Duration(rapid.SampledFrom([]int{0, 0, 5, 20}).Draw(t, "max age")) * time.Second
 		if rapid.Bool().Draw(t, "ready by notify") {
-			p.Ready, p.ReadyTimeout, p.NotifySocket = Check{Notify: true}, 2*time.Second, "/run/x/notify"
+			p.Ready, p.ReadyTimeout = Check{Notify: true}, 2*time.Second
 		}
 		p.FailFast = rapid.Bool().Draw(t, "fail fast")
 		p.Leftovers = rapid.SampledFrom([]LeftoverPolicy{LeftoversKill, LeftoversKeep}).Draw(t, "leftovers")

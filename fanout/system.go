@@ -152,6 +152,10 @@ type Notified struct {
 	Watchdog                       time.Duration // 0 is unchanged
 }
 
+// NotifyRefused says that somebody has said something for a slot that was not
+// taken.
+type NotifyRefused struct{ Err error }
+
 // Measured is the resident memory of workers, in bytes.
 type Measured struct{ RSS map[Ref]uint64 }
 
@@ -250,3 +254,4 @@ func (ReloadAsked) input()       {}
 func (ScaleAsked) input()        {}
 func (StopAsked) input()         {}
 func (LookAsked) input()         {}
+func (NotifyRefused) input()     {}

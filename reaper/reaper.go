@@ -49,6 +49,8 @@ type Reaper struct {
 	mu       sync.Mutex
 	children map[int]*Process
 	inFlight int // starts whose PID is not in children yet
+	// postponed says that a zombie was left alone because of them.
+	postponed bool
 }
 
 // Options configures a Reaper. The zero value is useful.

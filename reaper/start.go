@@ -97,9 +97,12 @@ func (r *Reaper) start(spec *Spec) error {
 		p = &Process{reaper: r, pid: pid, exited: spec.Exited, stopped: spec.Stopped}
 		r.children[pid] = p
 	}
+	postponed := r.postponed
+	r.postponed = false
 	r.mu.Unlock()
-	// A zombie may have been left alone because this start was under way.
-	r.kick()
+	if postponed {
+		r.kick()
+	}
 	if err != nil {
 		return fmt.Errorf("cannot start %q: %w", cmp.Or(spec.Name, spec.Path), err)
 	}

@@ -37,6 +37,7 @@ func (r *Reaper) reapAll() {
 		}
 		r.mu.Lock()
 		p, starting := r.children[pid], r.inFlight > 0
+		r.postponed = r.postponed || p == nil && starting
 		r.mu.Unlock()
 		switch {
 		case p != nil:

@@ -45,6 +45,7 @@ func workers() map[string]worker {
 		"register": {"I FILE DURATION: slow, after putting its PID into the PID file with number I", workRegister},
 		"blocked":  {"PROGRAM ARGS...: become it with all signals blocked", workBlocked},
 		"hold":     {"ADDRESS FILE: listen there until a signal; FILE gets a line when it does", workHold},
+		"notify":   {"TEXT DURATION: say TEXT to NOTIFY_SOCKET, wait for DURATION, and end with 0", workNotify},
 		"serve":    {"DELAY: answer HTTP on descriptor 3, DELAY after each request, with the slot and the PID; the stop signal lets it finish", workServe},
 		"flood":    {"BYTES: write so many to stdout and end", workFlood},
 	}
@@ -211,6 +212,23 @@ func workHold(args []string) (int, error) {
 		return 0, err
 	}
 	return workWait(nil)
+}
+
+func workNotify(args []string) (int, error) {
+	lasts, err := time.ParseDuration(args[1])
+	if err != nil {
+		return 0, err
+	}
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(args[0])); err != nil {
+		return 0, err
+	}
+	time.Sleep(lasts) // who has ended is nobody's process
+	return 0, nil
 }
 
 func workServe(args []string) (int, error) {

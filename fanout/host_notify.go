@@ -1,0 +1,63 @@
+package fanout
+
+import (
+	"fmt"
+
+	"github.com/brood-init/brood/internal/notify"
+)
+
+// newNotify hears the workers.
+func (h *Host) newNotify() *notify.Server {
+	return notify.New(notify.Options{
+		Dir:   h.dress.NotifyDir,
+		Owner: h.workerOf,
+		Heard: func(m notify.Message) {
+			h.send(Notified{
+				Ref:   Ref{KindWorker, m.Slot, m.Incarnation},
+				Ready: m.Ready, Stopping: m.Stopping, Ping: m.Watchdog, Trigger: m.WatchdogTrigger,
+				Status: m.Status, Extend: m.ExtendTimeout, Watchdog: m.WatchdogInterval,
+			})
+		},
+		Refused: func(r notify.Refusal) {
+			h.send(NotifyRefused{fmt.Errorf("cannot take what process %d (uid %d) says for slot %d: %s %s", r.PID, r.UID, r.Slot, r.Reason, r.Detail)})
+		},
+	})
+}
+
+// workerUID is whom workers run as, -1 for brood's own user.
+func (h *Host) workerUID() int {
+	if h.dress.User == nil {
+		return -1
+	}
+	return int(h.dress.User.UID)
+}
+
+// mostAncestors bounds the way up from a process to its worker.
+const mostAncestors = 64
+
+// workerOf returns the worker that a process is, or descends from, or whose
+// process group it is in: what an ended parent has left is still the worker's.
+func (h *Host) workerOf(pid int) (slot, incarnation int, ok bool) {
+	workers := make(map[int]Ref)
+	h.mu.Lock()
+	for ref, p := range h.processes {
+		if ref.Kind == KindWorker {
+			workers[p.PID()] = ref
+		}
+	}
+	h.mu.Unlock()
+	for range mostAncestors {
+		if ref, found := workers[pid]; found && h.reaper.Owns(pid) {
+			return ref.Slot, ref.Incarnation, true
+		}
+		st, err := h.proc.Stat(pid)
+		if err != nil || st.PPID <= 0 {
+			return 0, 0, false
+		}
+		if ref, found := workers[st.PGRP]; found {
+			return ref.Slot, ref.Incarnation, true
+		}
+		pid = st.PPID
+	}
+	return 0, 0, false
+}

@@ -1,0 +1,89 @@
+package life_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+func TestLinesBearTheSlotTheyComeFrom(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n2", "--output", "prefix", "--restart", "never", "--", "sh", "-c", "echo out $BROOD_SLOT; echo err $BROOD_SLOT >&2; printf 'no newline'")
+		b.WantCode(t, 0)
+		for _, want := range []string{"[1] out 1", "[2] out 2", "[1] no newline", "[2] no newline"} {
+			if b.Stdout.Count(want) != 1 {
+				t.Errorf("no line %q on stdout:\n%s", want, b.Stdout)
+			}
+		}
+		if b.Stderr.Count("[1] err 1") != 1 || b.Stderr.Count("[2] err 2") != 1 {
+			t.Errorf("stderr has:\n%s", b.Stderr)
+		}
+	})
+}
+
+func TestLinesAsJSON(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--output", "json", "--restart", "never", "--", "sh", "-c", `echo 'a "quoted" line'`)
+		b.WantCode(t, 0)
+		var line struct {
+			Slot         int
+			Stream, Line string
+		}
+		if err := json.Unmarshal([]byte(b.Stdout.String()), &line); err != nil {
+			t.Fatalf("%v: %s", err, b.Stdout)
+		}
+		if line.Slot != 1 || line.Stream != "stdout" || line.Line != `a "quoted" line` {
+			t.Errorf("got %+v", line)
+		}
+	})
+}
+
+// What a worker writes just before its end is not lost, however much it is.
+func TestNothingOfAnEndedWorkerIsLost(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n2", "--output", "prefix", "--restart", "never", "--", "sh", "-c", "seq 1 3000")
+		b.WantCode(t, 0)
+		if n := len(b.Stdout.All()); n != 6000 {
+			t.Errorf("%d lines, want 6000", n)
+		}
+	})
+}
+
+func TestWorkersGetTheirRightsAndBroodKeepsItsOwn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can become somebody else")
+	}
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--user", "65534:65534", "--no-new-privs", "--rlimit", "nofile=123:456", "--cpu-affinity", "0", "--restart", "never", "--",
+			"sh", "-c", "grep -E '^(Uid|Gid|Groups|CapEff|NoNewPrivs|Cpus_allowed_list):' /proc/self/status | tr '\\t' ' '; ulimit -Sn; ulimit -Hn")
+		b.WantCode(t, 0)
+		for _, want := range []string{
+			"Uid: 65534 65534 65534 65534", "Gid: 65534 65534 65534 65534", "Groups: 65534", "CapEff: 0000000000000000",
+			"NoNewPrivs: 1", "Cpus_allowed_list: 0", "123", "456",
+		} {
+			found := false
+			for _, line := range b.Stdout.All() {
+				found = found || strings.TrimSpace(line) == want
+			}
+			if !found {
+				t.Errorf("no line %q in:\n%s", want, b.Stdout)
+			}
+		}
+	})
+}
+
+func TestRightsThatCannotBeHadAreAClearError(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--user", "65534", "--", filepath.Join(t.TempDir(), "not-for-him"))
+		b.WantCode(t, 127)
+		b = m.Start(t, "-n1", "--user", "65534", "--restart", "never", "--", harness.Binary(),
+			"--metrics-addr", "none", "--pidfile", "/nowhere/x.pid", "--user", "0", "--", "true")
+		if code := b.Wait(); code == 0 {
+			t.Error("a stranger has become root")
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package life_test
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+func TestAWorkerSaysItselfWhenItIsReady(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		gate := filepath.Join(t.TempDir(), "gate")
+		b := m.StartWith(t, harness.Options{
+			Args: []string{"-n2", "--ready", "notify", "--ready-timeout", "20s", "--", "sh", "-c",
+				// The one that speaks is a child of the worker.
+				"worker notify 'STATUS=warming up' 100ms; until test -e $GATE; do sleep 0.02; done; worker notify READY=1 100ms; exec sleep 300"},
+			Env: []string{"GATE=" + gate},
+		})
+		b.WaitRunning(2)
+		harness.Until(t, "both say what they do", func() bool {
+			said, _ := ask(t, b, "status", "-o", "wide")
+			return strings.Count(said, "warming up") == 2
+		})
+		if said, code := ask(t, b, "health"); code != 1 {
+			t.Errorf("health has code %d: %s", code, said)
+		}
+		touch(t, gate)
+		harness.Until(t, "both are ready", func() bool { _, code := ask(t, b, "health"); return code == 0 })
+		b.Stop(t, 0)
+	})
+}
+
+func TestAWorkerThatFeedsNoWatchdogIsAborted(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--ready", "10ms", "--watchdog", "300ms", "--restart", "never", "--", "sleep", "300")
+		b.WantCode(t, 134)
+		b.WaitLog("worker is stuck", "WATCHDOG=1")
+		b.WaitLog("worker exited", "signal=SIGABRT", "reason=stuck")
+	})
+}
+
+// What brood is asked to do by its own manager is brood's business.
+func TestBroodTellsItsOwnManager(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		path := filepath.Join(t.TempDir(), "manager.sock")
+		l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		b := m.StartWith(t, harness.Options{
+			Args: []string{"-n2", "--ready", "10ms", "--", "sleep", "300"},
+			Env:  []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=400000"},
+		})
+		seen := map[string]int{}
+		hear := func(word string) {
+			t.Helper()
+			buffer := make([]byte, 256)
+			_ = l.SetReadDeadline(time.Now().Add(harness.Fatal))
+			for seen[word] == 0 {
+				n, err := l.Read(buffer)
+				if err != nil {
+					t.Fatalf("no %s, but %v: %v", word, seen, err)
+				}
+				seen[string(buffer[:n])]++
+			}
+		}
+		hear("READY=1")
+		hear("WATCHDOG=1")
+		b.Stop(t, 0)
+		hear("STOPPING=1")
+		if seen["READY=1"] != 1 {
+			t.Errorf("%v", seen)
+		}
+	})
+}
