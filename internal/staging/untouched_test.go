@@ -1,6 +1,7 @@
 package staging_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -29,7 +30,7 @@ func TestTheStageLeavesNoTrace(t *testing.T) {
 		"SigIgn": bits(unix.SIGINT, unix.SIGHUP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU),
 		"SigCgt": bits(),
 	} {
-		if got := field(out, key); got != want {
+		if got := withoutLibc(field(out, key)); got != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
@@ -77,6 +78,16 @@ func underOddConditions(t *testing.T, c staging.Command) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return string(out)
+}
+
+// withoutLibc leaves out 32 and 33 of a set: glibc's posix_spawn, by which make
+// starts us, leaves them ignored.
+func withoutLibc(set string) string {
+	n, err := strconv.ParseUint(set, 16, 64)
+	if err != nil || len(set) != 16 {
+		return set
+	}
+	return fmt.Sprintf("%016x", n&^(1<<31|1<<32))
 }
 
 func bits(signals ...unix.Signal) string {

@@ -62,7 +62,7 @@ func TestAtTheLimitOnProcessesAStartFailsAndBroodLives(t *testing.T) {
 // A Go program that needs one more thread and cannot have it dies.
 func TestBroodLivesWhereWorkersUseUpAllProcesses(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []string{"16", "20", "24"} {
+	for _, limit := range []string{"24", "32"} {
 		t.Run(limit, func(t *testing.T) {
 			t.Parallel()
 			c := run(t, "--pids-limit "+limit, "-n "+limit+" --restart-backoff 100ms..1s --finish '/guest say all have ended' -- /guest serve")

@@ -15,19 +15,22 @@ import (
 // These stories were told by people who wanted to break brood.
 
 func TestManyWorkersThatIgnoreTheStopDoNotKeepBrood(t *testing.T) {
-	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		const n = 600
+	// More exits than the engine's queue holds. Not beside other tests: it takes
+	// all that the machine has for a moment.
+	for _, m := range harness.Modes {
+		m.Need(t)
+		const n = 300
 		b := m.StartWith(t, harness.Options{
-			Args:        []string{"-n", "600", "--stop-timeout", "500ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 300; done"},
+			Args:        []string{"-n", "300", "--stop-timeout", "500ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 300; done"},
 			LeavesFiles: true, // there is no time to see everybody end
 		})
 		harness.Until(t, "all run", func() bool { return b.Stderr.Count(`msg="worker started"`) >= n || b.HasEnded() })
 		began := time.Now()
 		b.Stop(t, 137)
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("it took %s", took)
+			t.Errorf("%s: it took %s", m, took)
 		}
-	})
+	}
 }
 
 func TestWhoNeededSIGKILLCountsEvenWithoutAnyTime(t *testing.T) {

@@ -173,10 +173,10 @@ func TestAScaledDownSlotLeavesNoGauges(t *testing.T) {
 		waits(t, dir, slot+1, 1)
 	}
 	p.becomes(`count(brood_worker_resident_memory_bytes)`, slots)
-	for range 2 {
-		b.Signal(syscall.SIGTTOU)
+	for wanted := slots - 1; wanted >= slots-2; wanted-- {
+		b.Signal(syscall.SIGTTOU) // two at once would be one
+		p.becomes(`brood_workers_desired`, float64(wanted))
 	}
-	p.becomes(`brood_workers_desired`, slots-2)
 	p.becomes(`count(brood_worker_resident_memory_bytes)`, slots-2)
 	p.becomes(`count(brood_worker_state == 1)`, slots-2)
 	b.Signal(syscall.SIGTTIN)
