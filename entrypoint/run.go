@@ -106,6 +106,11 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	}
 	cwd := leaveDirectory()
 	plan.Foreground = plan.InheritStdin && stdin.Fd() == 0 && tty.IsControlling(0)
+	if plan.Foreground {
+		// A shell may stop and resume us at any moment, and the worker with us.
+		sig.take(unix.SIGCONT)
+		sig.take(unix.SIGTSTP)
+	}
 	host, err := fanout.NewHost(fanout.HostOptions{
 		Dir: reg.dir, Master: reg.master, WorkingDirectory: cwd, Proc: processes,
 		Terminal: plan.Foreground, Reported: reported, Dress: dress,

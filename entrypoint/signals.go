@@ -36,6 +36,7 @@ func takeSignals(rest chan os.Signal) *signals {
 	for _, sig := range []syscall.Signal{
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
+		syscall.SIGTTIN, syscall.SIGTTOU, // which would stop a brood that is not PID 1
 	} {
 		s.take(sig)
 	}

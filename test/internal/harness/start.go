@@ -108,7 +108,7 @@ func (b *Brood) command(o Options) *exec.Cmd {
 	cmd := exec.Command(paths.stage, stageArguments(o, argv...)...)
 	cmd.Dir = o.Dir
 	cmd.Env = append([]string{"PATH=" + Path(), "HOME=/", markName + "=" + b.mark}, o.Env...)
-	if !slices.Contains(o.Args, "--metrics-addr") {
+	if o.Program == "" && !slices.Contains(o.Args, "--metrics-addr") {
 		// All runs share the default port, and would warn of each other.
 		cmd.Env = append(cmd.Env, "BROOD_METRICS_ADDR=none")
 	}

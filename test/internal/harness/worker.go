@@ -45,6 +45,7 @@ func workers() map[string]worker {
 		"register": {"I FILE DURATION: slow, after putting its PID into the PID file with number I", workRegister},
 		"blocked":  {"PROGRAM ARGS...: become it with all signals blocked", workBlocked},
 		"hold":     {"ADDRESS FILE: listen there until a signal; FILE gets a line when it does", workHold},
+		"read":     {"FILE GATE: a line with its PID in FILE; once there is a GATE, read a line and repeat it", workRead},
 		"notify":   {"TEXT DURATION: say TEXT to NOTIFY_SOCKET, wait for DURATION, and end with 0", workNotify},
 		"serve":    {"DELAY: answer HTTP on descriptor 3, DELAY after each request, with the slot and the PID; the stop signal lets it finish", workServe},
 		"flood":    {"BYTES: write so many to stdout and end", workFlood},
@@ -212,6 +213,24 @@ func workHold(args []string) (int, error) {
 		return 0, err
 	}
 	return workWait(nil)
+}
+
+func workRead(args []string) (int, error) {
+	if err := line(args[0], "%d", os.Getpid()); err != nil {
+		return 0, err
+	}
+	for {
+		if _, err := os.Stat(args[1]); err == nil {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	text, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	fmt.Print("got-" + text)
+	return 0, nil
 }
 
 func workNotify(args []string) (int, error) {
