@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ brood itself does not.`,
 		if err != nil {
 			return failed(verb, code, err)
 		}
-		_, err = fmt.Fprintf(verb.OutOrStdout(), "%d workers wanted, %d before\n", after, before)
+		_, err = fmt.Fprintf(verb.OutOrStdout(), "wanted workers: %d, before: %d\n", after, before)
 		return err
 	}
 	return verb
@@ -115,7 +116,7 @@ func showProgress(w io.Writer, text []byte, messages ...string) error {
 		Code   *int
 		Reason string
 	}
-	if json.Unmarshal(text, &ev) != nil || !slices.Contains(messages, ev.Msg) {
+	if json.Unmarshal(text, &ev) != nil || !slices.ContainsFunc(messages, func(m string) bool { return strings.HasPrefix(ev.Msg, m) }) {
 		return nil
 	}
 	line := ev.Msg

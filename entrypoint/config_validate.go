@@ -111,7 +111,10 @@ func (c *Config) compileArguments() error {
 // warn adds what can be honoured but is hardly meant.
 func (c *Config) warn() {
 	add := func(format string, args ...any) { c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...)) }
-	if stop := c.schedule(); !stop.Fits() {
+	if stop := c.schedule(); stop.Cut {
+		add("--drain-delay %s leaves workers no time within --stop-timeout %s: it is cut to %s, give the stop more time",
+			c.DrainDelay.Value, stop.Budget, stop.Drain)
+	} else if !stop.Fits() {
 		add("the parts of the stop do not fit into --stop-timeout %s: drain delay %s, finish hook %s; workers would be killed at once, give it more time",
 			stop.Budget, stop.Drain, stop.Finish)
 	}

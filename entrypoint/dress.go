@@ -3,6 +3,8 @@ package entrypoint
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/brood-init/brood/fanout"
@@ -12,14 +14,19 @@ import (
 )
 
 // dress makes what workers get beside their command. It is called where brood
-// was started, since a path may be relative to that; pidDir is the directory of
-// the PID files, "" for none. What cannot be had was
+// was started, since a path may be relative to that. What cannot be had was
 // asked for: nothing is started then.
-func (c *Config) dress(environ []string, pidDir string, stdout, stderr *os.File) (fanout.Dress, error) {
+func (c *Config) dress(environ []string, reg registry, stdout, stderr *os.File) (fanout.Dress, error) {
 	d := fanout.Dress{
 		// Who feeds no watchdog and is not waited for has nothing to say.
-		Notify: c.Ready.Value.Notify || c.Watchdog.Value > 0, NotifyDir: pidDir,
-		User: c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value,
+		Notify: c.Ready.Value.Notify || c.Watchdog.Value > 0,
+		User:   c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value,
+	}
+	if reg.dir != nil {
+		// Beside the PID files and named after them, as the control socket is.
+		d.NotifyDir = reg.dir.Pattern().Dir()
+		name := filepath.Base(reg.dir.Pattern().String())
+		d.NotifyName = strings.TrimSuffix(name, filepath.Ext(name)) + ".notify"
 	}
 	if c.CPUAffinity.Value != nil {
 		d.CPUs = *c.CPUAffinity.Value

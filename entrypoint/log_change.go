@@ -44,7 +44,7 @@ func describeChange(ev fanout.Event) line {
 		return warnLine("replacement failed", slog.Int("slot", ev.Slot), slog.String("cause", string(ev.Cause)), slog.String("error", ev.Why))
 	case fanout.ReloadBegan:
 		if ev.Down {
-			return warnLine("reloading: the service is down for a moment, because there is one worker and no --max-surge", slog.Int("workers", ev.Slots))
+			return warnLine("reloading: the service is down for a moment, because there is one worker", slog.Int("workers", ev.Slots))
 		}
 		return infoLine("reloading", slog.Int("workers", ev.Slots))
 	case fanout.ReloadEnded:

@@ -96,11 +96,7 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	if err != nil {
 		return 0, err
 	}
-	pidDir := ""
-	if reg.dir != nil {
-		pidDir = reg.dir.Pattern().Dir()
-	}
-	dress, err := cfg.dress(environ, pidDir, stdout, stderr)
+	dress, err := cfg.dress(environ, reg, stdout, stderr)
 	if err != nil {
 		return 0, errors.Join(err, w.close())
 	}

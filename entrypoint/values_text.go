@@ -3,6 +3,7 @@ package entrypoint
 import (
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -71,6 +72,9 @@ func parseCommand(text string) ([]string, error) {
 // shellSyntax is the first word of a hook that means something to a shell
 // only, or empty. Hooks are run directly, so it would be an odd argument.
 func shellSyntax(argv []string) string {
+	if len(argv) > 0 && slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "busybox"}, filepath.Base(argv[0])) {
+		return ""
+	}
 	for _, word := range argv {
 		switch word {
 		case "&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1":

@@ -16,9 +16,9 @@ type Dress struct {
 	// Sockets are shared by all workers; nil for none.
 	Sockets *sockets.Set
 	// Notify gives each slot a socket on which its worker says by sd_notify(3)
-	// how it is. NotifyDir is where its sockets are made, "" for the abstract namespace.
-	Notify    bool
-	NotifyDir string
+	// how it is. NotifyDir is where its sockets are made, as NotifyName.<slot>.sock, "" for the abstract namespace.
+	Notify                bool
+	NotifyDir, NotifyName string
 	// Output takes what workers write; nil leaves them brood's own descriptors.
 	Output *output.Mux
 	// Stage is needed for Sockets and for everything below.

@@ -10,6 +10,7 @@ import (
 func (h *Host) newNotify() *notify.Server {
 	return notify.New(notify.Options{
 		Dir:   h.dress.NotifyDir,
+		Name:  h.dress.NotifyName,
 		Owner: h.workerOf,
 		Heard: func(m notify.Message) {
 			h.send(Notified{

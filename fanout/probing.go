@@ -136,7 +136,7 @@ func (e *Engine) probe(w *worker) {
 	}
 	ref := Ref{KindProbe, w.ref.Slot, w.ref.Incarnation}
 	e.probes[ref] = true
-	e.system.Start(Launch{Ref: ref, Args: words, Env: e.launch(w).Env})
+	e.system.Start(Launch{Ref: ref, Args: words, Env: withoutKey(e.launch(w).Env, EnvLeader)})
 	e.timers.after(probeTimeout, func() {
 		if e.probes[ref] {
 			e.system.Signal([]Ref{ref}, syscall.SIGKILL, true)

@@ -52,8 +52,8 @@ func (e *Engine) beginReload(answers []chan<- error) {
 		e.makeDue(s, CauseReload)
 		e.reload.total++
 	}
-	surge := e.plan.Disruption.MaxSurge > 0
-	e.emit(ReloadBegan{Slots: e.reload.total, Down: e.reload.total == 1 && !surge})
+	// The only worker leads, and the leader is never surged.
+	e.emit(ReloadBegan{Slots: e.reload.total, Down: e.reload.total == 1})
 }
 
 // finishReload ends a reload that has nothing left to do.

@@ -116,6 +116,9 @@ func (e *Engine) moment() moment {
 		if s.underway != "" {
 			m.underway++
 		}
+		if s.finished && !s.closing {
+			m.wanted-- // it is not down: its work is done
+		}
 		if s.successor != nil {
 			m.surging++
 		}

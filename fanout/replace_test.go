@@ -297,8 +297,8 @@ func TestScaling(t *testing.T) {
 		"to what is auto":   {Scale{Auto: true, N: 9}, 9, ""},
 		"not below its own": {Scale{N: 0, Relative: true, Least: 4}, 3, "at least 4"},
 		"beyond the most":   {Scale{N: 9}, 3, "--max-processes"},
-		"below the least":   {Scale{N: 1}, 3, "--min-processes"},
-		"below, step by it": {Scale{N: -2, Relative: true}, 3, "--min-processes"},
+		"below the least":   {Scale{N: 1}, 3, "at least 2"},
+		"below, step by it": {Scale{N: -2, Relative: true}, 3, "at least 2"},
 	} {
 		got, err := test.apply(3, 2, 8)
 		if got != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
@@ -445,6 +445,28 @@ func TestASurplusGoesAsFastAsTheBudgetAllows(t *testing.T) {
 				t.Errorf("%d run, want %d", n, left)
 			}
 			w.after(time.Second)
+		}
+		w.send(syscall.SIGTERM)
+	})
+}
+
+// A slot whose work is done will never be ready again, and must not hold the
+// others up.
+func TestACompletedSlotDoesNotHoldUpAReload(t *testing.T) {
+	answer := make(chan error, 1)
+	play(t, reloading(basePlan(3)), nil, func(w *world) {
+		w.after(2 * time.Second)
+		w.exit(w.worker(2), reaper.Status{})
+		w.after(time.Second)
+		w.in <- ReloadAsked{answer}
+		w.after(10 * time.Second)
+		select {
+		case err := <-answer:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("the reload does not end")
 		}
 		w.send(syscall.SIGTERM)
 	})

@@ -46,9 +46,9 @@ func (x Scale) apply(wanted, least, most int) (int, error) {
 	}
 	switch {
 	case n < least:
-		return wanted, fmt.Errorf("cannot scale to %d: at least %d wanted (--min-processes)", n, least)
+		return wanted, fmt.Errorf("cannot scale to %d: want at least %d", n, least)
 	case most > 0 && n > most:
-		return wanted, fmt.Errorf("cannot scale to %d: at most %d wanted (--max-processes)", n, most)
+		return wanted, fmt.Errorf("cannot scale to %d: want at most %d (--max-processes)", n, most)
 	}
 	return n, nil
 }

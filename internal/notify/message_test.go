@@ -157,11 +157,11 @@ func TestASenderFromOutsideOurNamespaceIsAnonymous(t *testing.T) {
 }
 
 func TestNamesOfSocketsDoNotCollide(t *testing.T) {
-	a, err := listen("", 1, -1)
+	a, err := listen("", "notify", 1, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := listen("/"+strings.Repeat("x", longestPath), 1, -1)
+	b, err := listen("/"+strings.Repeat("x", longestPath), "notify", 1, -1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,9 @@ type Options struct {
 	// addresses are abstract (unix(7)): they need no directory, but everybody in
 	// the network namespace may send to them.
 	Dir string
+	// Name is what the sockets in Dir are called, before the slot's number; "" is
+	// notify. Two servers with one Dir need two names.
+	Name string
 	// Owner says whose process this is: the worker's own or a descendant. It is
 	// called while the message waits, at best with the sender still alive.
 	Owner func(pid int) (slot, incarnation int, ok bool)
@@ -80,7 +84,7 @@ func (s *Server) Open(slot, uid int) (address string, err error) {
 	if at := s.sockets[slot]; at != nil {
 		return at.address, nil
 	}
-	at, err := listen(s.options.Dir, slot, uid)
+	at, err := listen(s.options.Dir, cmp.Or(s.options.Name, "notify"), slot, uid)
 	if err != nil {
 		return "", fmt.Errorf("cannot listen for slot %d: %w", slot, err)
 	}

@@ -32,11 +32,11 @@ type socket struct {
 }
 
 // listen makes a slot's socket in dir, or an abstract one.
-func listen(dir string, slot, uid int) (*socket, error) {
+func listen(dir, name string, slot, uid int) (*socket, error) {
 	s := &socket{slot: slot, stop: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if dir != "" {
-		s.path = filepath.Join(dir, fmt.Sprintf("notify.%d.sock", slot))
+		s.path = filepath.Join(dir, fmt.Sprintf("%s.%d.sock", name, slot))
 		s.address = s.path
 		err = s.bindPath(uid)
 		if err != nil && !noPlace(err) {

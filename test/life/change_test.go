@@ -107,7 +107,7 @@ func TestScaleFromTheCommandLine(t *testing.T) {
 			to   string
 			want int
 		}{{"3", 3}, {"-1", 2}, {"+2", 4}, {"0", 0}, {"1", 1}} {
-			if said, code := ask(t, b, "scale", step.to); code != 0 || !strings.Contains(said, strconv.Itoa(step.want)+" workers wanted") {
+			if said, code := ask(t, b, "scale", step.to); code != 0 || !strings.Contains(said, "wanted workers: "+strconv.Itoa(step.want)) {
 				t.Errorf("scale %s: code %d, %s", step.to, code, said)
 			}
 			harness.Until(t, step.to+" has come about", func() bool { return len(b.Workers()) == step.want })

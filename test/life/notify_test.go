@@ -14,9 +14,11 @@ func TestAWorkerSaysItselfWhenItIsReady(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		gate := filepath.Join(t.TempDir(), "gate")
 		b := m.StartWith(t, harness.Options{
-			Args: []string{"-n2", "--ready", "notify", "--ready-timeout", "20s", "--", "sh", "-c",
+			Args: []string{
+				"-n2", "--ready", "notify", "--ready-timeout", "20s", "--", "sh", "-c",
 				// The one that speaks is a child of the worker.
-				"worker notify 'STATUS=warming up' 100ms; until test -e $GATE; do sleep 0.02; done; worker notify READY=1 100ms; exec sleep 300"},
+				"worker notify 'STATUS=warming up' 100ms; until test -e $GATE; do sleep 0.02; done; worker notify READY=1 100ms; exec sleep 300",
+			},
 			Env: []string{"GATE=" + gate},
 		})
 		b.WaitRunning(2)
