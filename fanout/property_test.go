@@ -215,8 +215,9 @@ func (w *world) checkDisruption(ev Event, plan Plan, violation func(string, ...a
 	if s == nil || s.worker == nil || s.worker.ref.Incarnation != told.Incarnation || s.state != SlotReady {
 		return
 	}
-	if left := w.engine.ready - 1; left < w.engine.wanted-max(1, plan.Disruption.MaxUnavailable) {
-		violation("slot %d was taken down for %s, which leaves %d of %d ready", told.Slot, told.Why, left, w.engine.wanted)
+	wanted := w.engine.moment().wanted // without those whose work is done
+	if left := w.engine.ready - 1; left < wanted-max(1, plan.Disruption.MaxUnavailable) {
+		violation("slot %d was taken down for %s, which leaves %d of %d ready", told.Slot, told.Why, left, wanted)
 	}
 }
 
