@@ -74,16 +74,7 @@ func reloadVerb(environ []string, code *int) *cobra.Command {
 code is 1 then, and the workers that were not replaced go on.`,
 		Args: noMoreWords,
 	}
-	find := newFinder(verb, environ)
-	verb.RunE = func(verb *cobra.Command, _ []string) error {
-		client, err := find.client()
-		if err != nil {
-			return failed(verb, code, err)
-		}
-		return failed(verb, code, client.Reload(context.Background(), func(line []byte) error {
-			return showProgress(verb.OutOrStdout(), line, "reloading", "worker started", "worker replaced", "worker exited", "reloaded")
-		}))
-	}
+	followed(verb, environ, code, (*control.Client).Reload, "reloading", "worker started", "worker replaced", "worker exited", "reloaded")
 	return verb
 }
 
@@ -94,17 +85,23 @@ func stopVerb(environ []string, code *int) *cobra.Command {
 		Short: "stop a running brood as SIGTERM does, and wait until it has left",
 		Args:  noMoreWords,
 	}
+	followed(verb, environ, code, (*control.Client).Stop, "stopping", "worker exited", "grace over, killing", "hook finished", "exiting")
+	return verb
+}
+
+// followed makes a verb of a request that takes its time, and shows which of
+// the brood's messages come meanwhile.
+func followed(verb *cobra.Command, environ []string, code *int, ask func(*control.Client, context.Context, func([]byte) error) error, messages ...string) {
 	find := newFinder(verb, environ)
 	verb.RunE = func(verb *cobra.Command, _ []string) error {
 		client, err := find.client()
 		if err != nil {
 			return failed(verb, code, err)
 		}
-		return failed(verb, code, client.Stop(context.Background(), func(line []byte) error {
-			return showProgress(verb.OutOrStdout(), line, "stopping", "worker exited", "grace over, killing", "hook finished", "exiting")
+		return failed(verb, code, ask(client, context.Background(), func(line []byte) error {
+			return showProgress(verb.OutOrStdout(), line, messages...)
 		}))
 	}
-	return verb
 }
 
 // showProgress prints those events that a waiting user wants to see.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -281,42 +280,6 @@ func onceBegun(begun chan struct{}, none bool) fanout.Observer {
 		begun = nil
 	}
 }
-
-// enoughThreads is how many threads brood has before the workers can use up all
-// processes that the container may have: a Go program that needs one more and
-// cannot have it dies. More than ten were never seen in use.
-const enoughThreads = 12
-
-// reserveThreads makes threads that stay: the runtime keeps those that are idle.
-func reserveThreads() {
-	gate := make(chan struct{})
-	defer close(gate)
-	for range 2 * enoughThreads {
-		if made, _ := runtime.ThreadCreateProfile(nil); made >= enoughThreads {
-			return
-		}
-		held := make(chan struct{})
-		go func() {
-			runtime.LockOSThread() // who waits so keeps a thread from the others
-			defer runtime.UnlockOSThread()
-			close(held)
-			<-gate
-		}()
-		<-held
-	}
-}
-
-// tuneRuntime keeps brood small, by calls and not by GOGC or GOMAXPROCS in the
-// environment, which the workers would inherit.
-func tuneRuntime(slots int) {
-	debug.SetGCPercent(50)
-	debug.SetMemoryLimit(memoryLimit(slots))
-	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
-}
-
-// memoryLimit is what the runtime tries to keep within: it grows with the
-// slots, since a limit below what lives makes every scrape slow.
-func memoryLimit(slots int) int64 { return 8<<20 + int64(slots)*(16<<10) }
 
 // decideCount reads the container's limits only if the number depends on them.
 func decideCount(cfg *Config, log *logSink) cgroup.Decision {

@@ -23,21 +23,29 @@
 // and names the PID file, the metrics label and the log lines. An incarnation is
 // one process in its history.
 //
-//	            ┌───────────────── backoff over ──────────────────┐
-//	            v                                                 │
-//	(opened) starting ──ended, to be restarted──> backoff / failed
-//	            │ │ │                                  ^
-//	            │ │ └─alive for long enough─> ready ───┘ ended, to be restarted
-//	            │ │                            │  │
-//	            │ └──told to end─> stopping <──┘  │ told to end
-//	            │                     │           │
-//	            └─work done─────> completed <─────┘ work done, or ended
+//	            ┌───────────────── backoff over, or reload ─────────┐
+//	            v                                                   │
+//	(opened) starting ──ended, to be restarted──────────> backoff / failed
+//	          ^ │ │ │                                        ^      │
+//	replaced  │ │ │ └─its check says so─> ready ─────────────┤      │
+//	          │ │ │                       │  │  ended, to be restarted
+//	          │ │ └─told to end─> stopping <─┘  │  │         │      │
+//	          └─────────────────────┘ │ └───────┼──┼─────────┘      │
+//	            │                     v         │  │                │
+//	            └─work done───> completed <─────┘  │                │
+//	                                  │            │                │
+//	                                  └──> (closed: scaled away) <──┘
 //
 // A slot becomes failed instead of going to backoff when its crash budget is
 // used up; it is retried, but only at the longest delay. With the restart policy
 // "never", and when a failure stops everybody, a failed slot stays failed. Any
 // ended worker is completed once brood is stopping. The table in transitions
 // says the same for a test to walk.
+//
+// A ready worker may get a successor before it ends (a surge): then the slot
+// stays ready throughout, with two processes. The successor takes its place when
+// it is ready, and is let go when it fails. What replaces workers, reloads, age,
+// memory and failed checks, shares one disruption budget: see replace.go.
 //
 // # A brood's life
 //
