@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/brood-init/brood/fanout"
+import (
+	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/cgroup"
+	"github.com/brood-init/brood/pidfiles"
+)
 
 // Type is a metric's type as the exposition format spells it.
 type Type string
@@ -129,3 +133,40 @@ const (
 )
 
 func sources() []string { return []string{"stat", "io", "fd", "limits", "children", "cgroup"} }
+
+func memoryEvents() []string {
+	all := make([]string, cgroup.MemoryEvents)
+	for e := range cgroup.MemoryEvents {
+		all[e] = e.String()
+	}
+	return all
+}
+
+// problemKinds ends with what is no problem of one PID file.
+func problemKinds() []string {
+	return []string{
+		string(pidfiles.Stale), string(pidfiles.Recycled), string(pidfiles.Foreign), string(pidfiles.Malformed),
+		string(pidfiles.Self), string(pidfiles.Thread), string(pidfiles.NotFile), string(pidfiles.Unreadable),
+		string(pidfiles.Unremoved), "other",
+	}
+}
+
+const problemKindCount = 10
+
+func requestCodes() []string { return []string{"200", "405", "500", "503"} }
+
+const requestCodeCount = 4
+
+const (
+	changeResultCount = 2
+	replaceCauseCount = 4
+	scaleCauseCount   = 2
+)
+
+func changeResults() []string { return []string{"success", "failure"} }
+
+func replaceCauses() []string {
+	return []string{string(fanout.CauseReload), string(fanout.CauseAge), string(fanout.CauseMemory), string(fanout.CauseStuck)}
+}
+
+func scaleCauses() []string { return []string{"asked", "limits"} }

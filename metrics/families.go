@@ -1,9 +1,7 @@
 package metrics
 
 import (
-	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
-	"github.com/brood-init/brood/pidfiles"
 )
 
 // family is an index of the table.
@@ -378,40 +376,3 @@ func pressure(of cgroup.Resource, kind, tasks string) Descriptor {
 		of.String() + ".pressure",
 	}
 }
-
-func memoryEvents() []string {
-	all := make([]string, cgroup.MemoryEvents)
-	for e := range cgroup.MemoryEvents {
-		all[e] = e.String()
-	}
-	return all
-}
-
-// problemKinds ends with what is no problem of one PID file.
-func problemKinds() []string {
-	return []string{
-		string(pidfiles.Stale), string(pidfiles.Recycled), string(pidfiles.Foreign), string(pidfiles.Malformed),
-		string(pidfiles.Self), string(pidfiles.Thread), string(pidfiles.NotFile), string(pidfiles.Unreadable),
-		string(pidfiles.Unremoved), "other",
-	}
-}
-
-const problemKindCount = 10
-
-func requestCodes() []string { return []string{"200", "405", "500", "503"} }
-
-const requestCodeCount = 4
-
-const (
-	changeResultCount = 2
-	replaceCauseCount = 4
-	scaleCauseCount   = 2
-)
-
-func changeResults() []string { return []string{"success", "failure"} }
-
-func replaceCauses() []string {
-	return []string{string(fanout.CauseReload), string(fanout.CauseAge), string(fanout.CauseMemory), string(fanout.CauseStuck)}
-}
-
-func scaleCauses() []string { return []string{"asked", "limits"} }
