@@ -64,6 +64,8 @@ func TestCtrlCEndsAWorkerThatKnowsNothingOfIt(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b, term := onTerminal(t, m, harness.Options{Args: []string{"-n1", "--", "sleep", "300"}})
 		harness.Until(t, "it sleeps", func() bool { return commBelow(b.PID, "sleep") != 0 })
+		// The key flushes what the terminal has not shown yet: termios(3), NOFLSH.
+		harness.Until(t, "its line is read", func() bool { return term.Screen.Count("worker started") == 1 })
 		term.press(ctrlC)
 		b.WantCode(t, 0)
 		wantCount(t, term.Screen.String(), "worker started", 1)

@@ -46,6 +46,9 @@ type Stage struct {
 // runStage does what it is told and becomes the program. It returns only if
 // that fails.
 func runStage(args []string) error {
+	// The nice value and the mask are a thread's, and an exec keeps those of the
+	// thread that calls it.
+	runtime.LockOSThread()
 	var s Stage
 	if err := json.Unmarshal([]byte(args[0]), &s); err != nil {
 		return err
@@ -78,7 +81,6 @@ func runStage(args []string) error {
 	for _, sig := range s.Ignore {
 		signal.Ignore(sig)
 	}
-	runtime.LockOSThread()
 	var mask unix.Sigset_t
 	for _, sig := range s.Block {
 		mask.Val[(sig-1)/64] |= 1 << ((uint(sig) - 1) % 64)
