@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -54,9 +53,8 @@ type Options struct {
 }
 
 // Gatherer makes a page out of a Table, snapshots, /proc and the control group.
-// It is a prometheus.TransactionalGatherer: between Gather and done the page
-// belongs to the caller, and every other Gather waits. Use one Gatherer for a
-// Table, and keep no done waiting for a network.
+// Between Gather and done the page belongs to the caller, and every other Gather
+// waits. Use one Gatherer for a Table, and keep no done waiting for a network.
 type Gatherer struct {
 	options Options
 	reader  *processReader
@@ -80,7 +78,7 @@ type Gatherer struct {
 	ownTicks   uint64       // brood's CPU time, as last seen
 }
 
-var _ prometheus.TransactionalGatherer = (*Gatherer)(nil)
+var _ Source = (*Gatherer)(nil)
 
 // New returns a Gatherer. It touches nothing before the first scrape but the
 // descriptor directory of this process.

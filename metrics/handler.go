@@ -7,9 +7,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // HandlerOptions configures Handler. The zero value is useful.
@@ -37,17 +34,17 @@ type HandlerOptions struct {
 //     more but one of a few places.
 //   - A panic is an answer with code 500.
 type handler struct {
-	pages  http.Handler // promhttp
+	pages  exposition
 	o      HandlerOptions
 	turn   chan struct{} // held while a page is made
 	places chan struct{} // held for the whole of a request
 	pool   pagePool
 }
 
-// Handler serves the gatherer's page in the text, OpenMetrics and protobuf
+// Handler serves the source's page in the text, OpenMetrics and protobuf
 // formats, plain or by gzip, as the client asks for. What cannot be gathered is
 // missing on the page.
-func Handler(g prometheus.TransactionalGatherer, o HandlerOptions) http.Handler {
+func Handler(s Source, o HandlerOptions) http.Handler {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
 	}
@@ -61,11 +58,7 @@ func Handler(g prometheus.TransactionalGatherer, o HandlerOptions) http.Handler 
 		o.Panicked = func(any, []byte) {}
 	}
 	return &handler{
-		pages: promhttp.HandlerForTransactional(g, promhttp.HandlerOpts{
-			ErrorHandling:       promhttp.ContinueOnError,
-			OfferedCompressions: []promhttp.Compression{promhttp.Identity, promhttp.Gzip},
-			EnableOpenMetrics:   true,
-		}),
+		pages:  exposition{source: s},
 		o:      o,
 		turn:   make(chan struct{}, 1),
 		places: make(chan struct{}, o.InFlight),
@@ -130,7 +123,7 @@ func (h *handler) encode(p *page, r *http.Request) (err error) {
 			h.o.Panicked(v, debug.Stack())
 		}
 	}()
-	h.pages.ServeHTTP(p, r)
+	h.pages.answer(p, r)
 	return nil
 }
 

@@ -287,3 +287,18 @@ func TestAClientThatLeavesIsNoTrouble(t *testing.T) {
 	}
 	h.turn <- struct{}{} // the last page's goroutine gives it back
 }
+
+func TestGzipIsForThoseWhoLikeItBetter(t *testing.T) {
+	for header, want := range map[string]bool{
+		"": false, "gzip": true, "GZIP": true, "gzip, deflate, br": true, "br;q=1.0, gzip;q=0.8": true, "*": false, "*;q=0.5": false,
+		"gzip;q=0": false, "gzip;q=none": false, "identity": false, "gzip, identity": false, "gzip;q=1.0, identity;q=0.5, *;q=0": true,
+		"gzip;q=0.3, identity;q=0.5": false, "zstd, br": false, "identity;q=0, *": true, "*;q=0.5, gzip;q=1.0": true,
+	} {
+		if got := wantsGzip(http.Header{"Accept-Encoding": {header}}); got != want {
+			t.Errorf("%q: %v", header, got)
+		}
+	}
+	if wantsGzip(nil) {
+		t.Error("without the header a page was compressed")
+	}
+}

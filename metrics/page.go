@@ -2,14 +2,10 @@ package metrics
 
 import (
 	"bytes"
-	"io"
 	"maps"
 	"net/http"
 	"strconv"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
 )
 
 // page is an answer in memory: an http.ResponseWriter that never waits.
@@ -54,31 +50,4 @@ func (p *pagePool) put(used *page) {
 	used.code = http.StatusOK
 	used.Reset()
 	p.pool.Put(used)
-}
-
-// WriteText writes the gatherer's page in the text format, as a file for the
-// textfile collector has it. Nothing is written when nothing can be gathered.
-func WriteText(w io.Writer, g prometheus.TransactionalGatherer) error {
-	var text bytes.Buffer
-	if err := encodeText(&text, g); err != nil {
-		return err
-	}
-	_, err := w.Write(text.Bytes())
-	return err
-}
-
-// encodeText holds the gatherer no longer than it takes to encode.
-func encodeText(text *bytes.Buffer, g prometheus.TransactionalGatherer) error {
-	families, done, err := g.Gather()
-	defer done()
-	if err != nil && len(families) == 0 {
-		return err
-	}
-	encoder := expfmt.NewEncoder(text, expfmt.NewFormat(expfmt.TypeTextPlain))
-	for _, family := range families {
-		if err := encoder.Encode(family); err != nil {
-			return err
-		}
-	}
-	return nil
 }
