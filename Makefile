@@ -6,12 +6,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
+GOLANGCI := go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
 BENCHFLAGS ?=
-GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md
+GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md deploy/kubernetes/prometheus-operator/prometheusrule.yaml
 
 .PHONY: help
 help: ## this list
@@ -48,6 +48,7 @@ test: go ## vet, format and all tests, with the race detector
 		if [ -n "$$files" ]; then echo "not formatted, run make fmt: $$files"; exit 1; fi
 	@if command -v gcc >/dev/null; then set -x; CGO_ENABLED=1 go test -race -count=1 $(TESTFLAGS) ./...; \
 		else set -x; go test -count=1 $(TESTFLAGS) ./...; fi
+	cd test/manifests && go vet ./... && go test -count=1 ./...
 
 .PHONY: race
 race: go ## the tests that race most, ten times over
@@ -56,6 +57,7 @@ race: go ## the tests that race most, ten times over
 .PHONY: lint
 lint: go ## golangci-lint, the build for arm64, docs as generated
 	$(GOLANGCI) run
+	cd test/manifests && $(GOLANGCI) run
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
 	GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/brood
 	@before=$$(cksum $(GENERATED)); go run ./internal/gendocs; \

@@ -1,6 +1,6 @@
 // Gendocs writes those parts of the docs that come from the code: the manual
-// page, and the tables of the settings and of the metrics. Run it in the
-// module's root:
+// page, and the tables of the settings and of the metrics; and the alerts as the
+// Prometheus operator wants them. Run it in the module's root:
 //
 //	go run ./internal/gendocs
 package main
@@ -29,7 +29,7 @@ const (
 )
 
 func main() {
-	files, err := generate("docs")
+	files, err := generate(".")
 	for path, content := range files {
 		if err == nil {
 			err = os.WriteFile(path, content, 0o644)
@@ -41,13 +41,18 @@ func main() {
 	}
 }
 
-// generate is what the files in dir should hold, by path.
-func generate(dir string) (map[string][]byte, error) {
+// generate is what the files below root should hold, by path.
+func generate(root string) (map[string][]byte, error) {
 	var manual bytes.Buffer
 	entrypoint.WriteManPage(&manual)
-	files := map[string][]byte{filepath.Join(dir, "brood.1"): manual.Bytes()}
+	files := map[string][]byte{filepath.Join(root, "docs", "brood.1"): manual.Bytes()}
+	rules, err := os.ReadFile(filepath.Join(root, "deploy", "prometheus", "rules.yml"))
+	if err != nil {
+		return nil, err
+	}
+	files[filepath.Join(root, "deploy", "kubernetes", "prometheus-operator", "prometheusrule.yaml")] = prometheusRule(rules)
 	for name, write := range pages() {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(root, "docs", name)
 		page, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err

@@ -8,7 +8,7 @@ import (
 )
 
 func TestDocsAreUpToDate(t *testing.T) {
-	files, err := generate(filepath.Join("..", "..", "docs"))
+	files, err := generate(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,16 +20,27 @@ func TestDocsAreUpToDate(t *testing.T) {
 }
 
 func TestPageWithoutAPlace(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := generate(dir); err == nil {
-		t.Error("no page, no error")
-	}
-	for name := range pages() {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(begin), 0o600); err != nil {
+	root := t.TempDir()
+	for _, dir := range []string{"docs", "deploy/prometheus"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := generate(dir); err == nil || !strings.Contains(err.Error(), "<!-- table") {
+	if _, err := generate(root); err == nil {
+		t.Error("no rules, no error")
+	}
+	if err := os.WriteFile(filepath.Join(root, "deploy", "prometheus", "rules.yml"), []byte("groups: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := generate(root); err == nil {
+		t.Error("no page, no error")
+	}
+	for name := range pages() {
+		if err := os.WriteFile(filepath.Join(root, "docs", name), []byte(begin), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := generate(root); err == nil || !strings.Contains(err.Error(), "<!-- table") {
 		t.Errorf("no end of the table: %v", err)
 	}
 }
