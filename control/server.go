@@ -114,8 +114,8 @@ func removeStale(path string) error {
 func (s *Server) Serve(l *net.UnixListener, stop <-chan struct{}, report func(error)) error {
 	// No bound on an answer: events are followed for as long as one likes, and
 	// bound their own writes.
-	limits := httpd.Limits{Connections: maxClients, Header: maxHeader, WriteTimeout: -1}
-	return httpd.Serve(&known{UnixListener: l, uid: os.Geteuid()}, s.handler(), limits, stop, report)
+	bounds := httpd.Options{Connections: maxClients, Header: maxHeader, WriteTimeout: -1, Report: report}
+	return httpd.Serve(&known{UnixListener: l, uid: os.Geteuid()}, s.handler(), bounds, stop)
 }
 
 func (s *Server) handler() http.Handler {

@@ -138,7 +138,7 @@ func (w *window) serveHTTP(stop <-chan struct{}) error {
 	}))
 	mux.HandleFunc("GET /readyz", control.Readyz(w.serves))
 	mux.HandleFunc("GET /livez", control.Livez(w.host.Ask))
-	return httpd.Serve(l, mux, httpd.Limits{}, stop, w.report)
+	return httpd.Serve(l, mux, httpd.Options{Report: w.report}, stop)
 }
 
 // sayWhyLast is the observer that leaves the reasons behind before the last

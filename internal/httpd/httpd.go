@@ -1,48 +1,66 @@
 // Package httpd serves HTTP from inside a process that must not suffer from it:
 // connections, header sizes and times are bounded, and a panic in a handler is
 // reported instead of ending anything.
+//
+// # Who has to leave
+//
+// A listener has so many places. Turning newcomers away when all are taken
+// would hand the listener to whoever comes first and says nothing: a few hundred
+// half-open connections, and no probe gets through for seconds. So it is the
+// other way round: everybody is let in, and when that is one too many, somebody
+// else has to leave. See places.
 package httpd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Limits bound what clients can take. The zero value of a field is its default.
-type Limits struct {
-	Connections  int           // at once, 256; more are closed unanswered
+// Options bound what clients can take. The zero value of a field is its default.
+type Options struct {
+	Connections  int           // at once, 256
 	Header       int           // bytes, 16 KiB
 	ReadTimeout  time.Duration // for a whole request, 5 s
 	WriteTimeout time.Duration // for a whole answer, 30 s; negative is none
 	IdleTimeout  time.Duration // between requests, 60 s
+	// Report is told of panics, with their stack.
+	Report func(error)
+	// Through serves in the place of (*http.Server).Serve, by TLS for example.
+	Through func(*http.Server, net.Listener) error
 }
 
-func (l Limits) withDefaults() Limits {
-	if l.Connections == 0 {
-		l.Connections = 256
+func (o Options) withDefaults() Options {
+	if o.Connections == 0 {
+		o.Connections = 256
 	}
-	l.Connections = min(l.Connections, affordable())
-	if l.Header == 0 {
-		l.Header = 16 << 10
+	o.Connections = min(o.Connections, affordable())
+	if o.Header == 0 {
+		o.Header = 16 << 10
 	}
-	if l.ReadTimeout == 0 {
-		l.ReadTimeout = 5 * time.Second
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 5 * time.Second
 	}
-	if l.WriteTimeout == 0 {
-		l.WriteTimeout = 30 * time.Second
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 30 * time.Second
 	}
-	if l.IdleTimeout == 0 {
-		l.IdleTimeout = time.Minute
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Minute
 	}
-	return l
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	if o.Through == nil {
+		o.Through = (*http.Server).Serve
+	}
+	return o
 }
 
 // affordable is how many connections a listener may have: a quarter of the
@@ -56,17 +74,22 @@ func affordable() int {
 }
 
 // Serve answers on l until stop is closed or accepting fails, and closes l. It
-// waits for no client. report, if set, is told of panics, with their stack.
-func Serve(l net.Listener, handler http.Handler, limits Limits, stop <-chan struct{}, report func(error)) error {
-	limits = limits.withDefaults()
+// waits for no client.
+func Serve(l net.Listener, handler http.Handler, o Options, stop <-chan struct{}) error {
+	o = o.withDefaults()
 	server := &http.Server{
-		Handler:        recovering(handler, report),
-		ReadTimeout:    limits.ReadTimeout,
-		WriteTimeout:   max(0, limits.WriteTimeout),
-		IdleTimeout:    limits.IdleTimeout,
-		MaxHeaderBytes: limits.Header,
+		Handler:        answering(recovering(handler, o.Report)),
+		ReadTimeout:    o.ReadTimeout,
+		WriteTimeout:   max(0, o.WriteTimeout),
+		IdleTimeout:    o.IdleTimeout,
+		MaxHeaderBytes: o.Header,
+		ConnContext:    withGuest,
+		// One request at a time on a connection: what is bounded by connections
+		// would not be with the streams of HTTP/2, which TLS would switch on.
+		Protocols: new(http.Protocols),
+		ErrorLog:  silent(),
 	}
-	server.ErrorLog = silent()
+	server.Protocols.SetHTTP1(true)
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -76,11 +99,19 @@ func Serve(l net.Listener, handler http.Handler, limits Limits, stop <-chan stru
 		case <-done:
 		}
 	}()
-	err := server.Serve(&bounded{Listener: l, room: make(chan struct{}, limits.Connections)})
+	err := o.Through(server, &admitting{Listener: l, places: newPlaces(o.Connections)})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return err
+	return errors.Join(err, closed(l))
+}
+
+// closed closes a listener that may be closed already.
+func closed(l net.Listener) error {
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func recovering(handler http.Handler, report func(error)) http.Handler {
@@ -90,47 +121,34 @@ func recovering(handler http.Handler, report func(error)) http.Handler {
 			if v == nil || v == http.ErrAbortHandler { //nolint:errorlint // a recovered value, compared as net/http does
 				return
 			}
-			if report != nil {
-				report(fmt.Errorf("cannot answer %q: internal error: %v\n%s", r.URL.Path, v, debug.Stack()))
-			}
+			report(fmt.Errorf("cannot answer %q: internal error: %v\n%s", r.URL.Path, v, debug.Stack()))
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()
 		handler.ServeHTTP(w, r)
 	})
 }
 
-// bounded closes connections for which there is no room.
-type bounded struct {
-	net.Listener
-	room chan struct{}
-}
+// guestKey is the context's key for the guest that a request comes from.
+type guestKey struct{}
 
-// Accept implements net.Listener.
-func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		conn, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case b.room <- struct{}{}:
-			return &guest{Conn: conn, leave: b.room}, nil
-		default:
-			_ = conn.Close()
-		}
+// withGuest is a (http.Server).ConnContext.
+func withGuest(ctx context.Context, conn net.Conn) context.Context {
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // by crypto/tls
+		conn = wrapped.NetConn()
 	}
+	if g, ok := conn.(*guest); ok {
+		return context.WithValue(ctx, guestKey{}, g)
+	}
+	return ctx
 }
 
-// guest is a connection that gives its room back when it is closed.
-type guest struct {
-	net.Conn
-	leave <-chan struct{}
-	once  sync.Once
-}
-
-// Close implements net.Conn.
-func (g *guest) Close() error {
-	err := g.Conn.Close()
-	g.once.Do(func() { <-g.leave })
-	return err
+// answering tells the places who is being answered.
+func answering(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+			g.places.asked(g)
+			defer g.places.answered(g)
+		}
+		handler.ServeHTTP(w, r)
+	})
 }

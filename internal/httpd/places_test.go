@@ -1,0 +1,88 @@
+package httpd
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// nobody is a connection that was closed or not.
+type nobody struct {
+	net.Conn
+	from   net.Addr
+	closed bool
+}
+
+func (n *nobody) RemoteAddr() net.Addr { return n.from }
+func (n *nobody) Close() error         { n.closed = true; return nil }
+
+func from(address string) *nobody {
+	return &nobody{from: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}
+}
+
+func TestACrowdFromOneAddressCrowdsOutItself(t *testing.T) {
+	p := newPlaces(4)
+	probe := from("10.0.0.1:1")
+	p.admit(probe) // the oldest of all
+	var crowd []*nobody
+	for range 100 {
+		one := from("10.0.0.2:1")
+		crowd = append(crowd, one)
+		p.admit(one)
+	}
+	if probe.closed {
+		t.Error("the only connection of another address had to leave")
+	}
+	for i, one := range crowd {
+		if last := i >= len(crowd)-3; one.closed == last {
+			t.Errorf("connection %d of 100: closed is %v", i, one.closed)
+		}
+	}
+	if len(p.taken) != 4 {
+		t.Errorf("%d of 4 places are taken", len(p.taken))
+	}
+}
+
+func TestAPlaceIsGivenBackOnce(t *testing.T) {
+	p := newPlaces(1)
+	first := p.admit(from("10.0.0.1:1"))
+	second := from("10.0.0.1:2")
+	p.admit(second)
+	_ = first.Close() // it had been put out before
+	if len(p.taken) != 1 || second.closed {
+		t.Errorf("%d of 1 place taken, the second closed: %v", len(p.taken), second.closed)
+	}
+	if _ = p.taken[0].Close(); len(p.taken) != 0 || len(p.crowds) != 0 {
+		t.Errorf("when all are gone %d places are taken by %d crowds", len(p.taken), len(p.crowds))
+	}
+}
+
+func TestWhoCountsAsOneClient(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"10.0.0.1:1", "10.0.0.1:2", true},
+		{"10.0.0.1:1", "10.0.0.2:1", false},
+		{"10.0.0.1:1", "[::ffff:10.0.0.1]:1", true},
+		{"[2001:db8::1]:1", "[2001:db8::ffff:1]:1", true},
+		{"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
+		{"[fe80::1%lo]:1", "[fe80::2]:1", true},
+	} {
+		if got := remote(from(c.a).from) == remote(from(c.b).from); got != c.same {
+			t.Errorf("%s and %s count as one: %v", c.a, c.b, got)
+		}
+	}
+	unix := &net.UnixAddr{Name: "@", Net: "unix"}
+	if remote(unix) != remote(&net.UnixAddr{}) {
+		t.Error("clients of a unix socket are told apart")
+	}
+}
+
+func BenchmarkAFullListenerAdmits(b *testing.B) {
+	p := newPlaces(256)
+	conn := from("10.0.0.1:1")
+	for b.Loop() {
+		p.admit(conn)
+	}
+}
