@@ -190,6 +190,9 @@ func (e *Engine) liveProbed(w *worker, err error) {
 		w.check.failures = 0
 		if w.slot.due == CauseStuck {
 			e.clearDue(w.slot) // it has come back before its turn
+			if e.reload != nil && e.reload.wants(w.slot) {
+				e.makeDue(w.slot, CauseReload)
+			}
 		}
 	} else {
 		w.check.failures++

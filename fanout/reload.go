@@ -56,13 +56,18 @@ func (e *Engine) beginReload(answers []chan<- error) {
 	e.emit(ReloadBegan{Slots: e.reload.total, Down: e.reload.total == 1})
 }
 
+// wants reports whether the slot's worker is older than the reload.
+func (r *reload) wants(s *slot) bool {
+	return s.worker != nil && s.worker.began.Before(r.began)
+}
+
 // finishReload ends a reload that has nothing left to do.
 func (e *Engine) finishReload() {
 	if e.reload == nil {
 		return
 	}
 	for s := range e.slots.all() {
-		if s.due == CauseReload || s.underway == CauseReload {
+		if s.due == CauseReload || s.underway == CauseReload || s.due == CauseStuck && e.reload.wants(s) {
 			return
 		}
 	}
@@ -92,6 +97,7 @@ func (e *Engine) dropReload(slot int, why string) *reload {
 	for s := range e.slots.all() {
 		if s.due == CauseReload {
 			e.clearDue(s)
+			e.recycleIfOld(s)
 		}
 		if s.underway == CauseReload {
 			s.underway = ""

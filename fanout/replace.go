@@ -68,8 +68,11 @@ func (d Disruption) next(m moment, ready, leads bool, cause ReplaceCause) step {
 
 // makeDue says that a slot's process is to be replaced as soon as the budget
 // allows it.
+//
+// A reload that has yet to come to the slot is not forgotten for its age or size,
+// which its turn serves as well; a stuck worker cannot wait for that.
 func (e *Engine) makeDue(s *slot, cause ReplaceCause) {
-	if s.finished || s.closing || s.due == CauseStuck {
+	if s.finished || s.closing || s.due == CauseStuck || s.due == CauseReload && cause != CauseStuck {
 		return
 	}
 	if s.due == "" {
@@ -210,11 +213,19 @@ func (e *Engine) recycle(w *worker) {
 	}
 	const earliest = 0.9
 	age := time.Duration((earliest + (1-earliest)*e.random()) * float64(e.plan.MaxAge))
-	e.timers.after(time.Until(w.began.Add(age)), func() {
+	w.oldAt = w.began.Add(age)
+	e.timers.after(time.Until(w.oldAt), func() {
 		if s, now := e.incarnation(w.ref); now != nil && s.worker == w {
 			e.makeDue(s, CauseAge)
 		}
 	})
+}
+
+// recycleIfOld takes up what a reload would have served, had it come to the slot.
+func (e *Engine) recycleIfOld(s *slot) {
+	if w := s.worker; w != nil && !w.oldAt.IsZero() && !time.Now().Before(w.oldAt) {
+		e.makeDue(s, CauseAge)
+	}
 }
 
 // memoryPeriod is how often the workers' memory is looked at.

@@ -471,3 +471,92 @@ func TestACompletedSlotDoesNotHoldUpAReload(t *testing.T) {
 		w.send(syscall.SIGTERM)
 	})
 }
+
+// Its turn comes: the reload is not over before that, and counts it.
+func TestAWorkerThatGetsOldDuringAReloadIsStillReloaded(t *testing.T) {
+	p := reloading(basePlan(3))
+	p.MaxAge = 10 * time.Second
+	w, _, _ := play(t, p, func(w *world) {
+		w.onSignal = func(ref Ref, _ syscall.Signal) { // slow to end
+			w.later(3*time.Second, func() { w.exit(ref, reaper.Status{}) })
+		}
+	}, func(w *world) {
+		w.after(8 * time.Second)
+		w.send(syscall.SIGHUP)
+		w.after(14 * time.Second)
+		w.send(syscall.SIGTERM)
+	})
+	if r := got[ReloadEnded](w); len(r) != 1 || r[0].Replaced != 3 || r[0].Err != nil {
+		t.Errorf("%+v", r)
+	}
+	for _, r := range got[SlotReplaced](w) {
+		if r.Cause != CauseReload {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// The reload that would have served it has failed: it is as old as before.
+func TestAWorkerThatGetsOldDuringAFailingReloadIsReplacedAfterIt(t *testing.T) {
+	p := reloading(basePlan(2))
+	p.MaxAge = 10 * time.Second
+	p.Backoff = Backoff{time.Second, time.Second}
+	broken := false
+	w, _, _ := play(t, p, func(w *world) {
+		w.onSignal = func(ref Ref, _ syscall.Signal) {
+			w.later(3*time.Second, func() { w.exit(ref, reaper.Status{}) })
+		}
+		w.onStart = func(l Launch) Input {
+			if broken {
+				return StartFailed{Ref: l.Ref, Err: errNoFork}
+			}
+			return nil
+		}
+	}, func(w *world) {
+		w.after(8 * time.Second)
+		broken = true
+		w.send(syscall.SIGHUP)
+		w.after(4 * time.Second)
+		broken = false
+		w.after(8 * time.Second)
+		w.send(syscall.SIGTERM)
+	})
+	if r := got[ReloadEnded](w); len(r) != 1 || r[0].Err == nil {
+		t.Errorf("%+v", r)
+	}
+	if r := got[SlotReplaced](w); len(r) == 0 || r[0].Slot != 1 || r[0].Cause != CauseAge {
+		t.Errorf("%+v", r)
+	}
+}
+
+// It has come back before its turn, and its turn is that of the reload again.
+func TestAStuckWorkerThatRecoversDuringAReloadIsStillReloaded(t *testing.T) {
+	p := reloading(basePlan(4))
+	p.Live = Check{Prober: anyProber{}}
+	p.ReadyTimeout = time.Minute
+	hangs := true
+	w, _, _ := play(t, p, func(w *world) {
+		w.onProbe = func(ref Ref) (error, bool) {
+			if ref.Slot == 1 && ref.Incarnation == 1 && hangs {
+				return errNoAnswer, true
+			}
+			return nil, true
+		}
+		w.onSignal = func(ref Ref, _ syscall.Signal) {
+			w.later(5*time.Second, func() { w.exit(ref, reaper.Status{}) })
+		}
+	}, func(w *world) {
+		w.after(26 * time.Second)
+		w.send(syscall.SIGHUP) // the leader, slot 1, is last
+		w.after(9 * time.Second)
+		hangs = false
+		w.after(30 * time.Second)
+		w.send(syscall.SIGTERM)
+	})
+	if n := len(got[WorkerStuck](w)); n != 1 {
+		t.Errorf("it was stuck %d times", n)
+	}
+	if r := got[ReloadEnded](w); len(r) != 1 || r[0].Replaced != 4 || r[0].Err != nil {
+		t.Errorf("%+v", r)
+	}
+}

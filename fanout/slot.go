@@ -61,6 +61,8 @@ type worker struct {
 	blame    ExitReason // why it was told to end, if that is its own fault
 	replaced bool       // told to end to make room for the next incarnation
 
+	oldAt time.Time // when it gets too old; zero while it is not ready, or for never
+
 	check    checking
 	readyBy  time.Time // when it has failed if it is not ready by then
 	pinged   time.Time // its last sign of life, with a watchdog
