@@ -71,7 +71,7 @@ func attributeTable() []setting {
 	return []setting{
 		{
 			name: "listen", group: groupWorkerOS, value: "SOCKET", shown: none,
-			help:  "bind a socket once and hand it to every worker, as LISTEN_FDS, SERVER_STARTER_PORT and EINHORN_FD_0: [name=]tcp://host:port[,reuseport], tcp4://, tcp6://, unix:///path; repeatable",
+			help:  "bind a socket once and hand it to every worker, as LISTEN_FDS, SERVER_STARTER_PORT and EINHORN_FD_0: [name=]tcp://host:port[,reuseport][,nonblock], tcp4://, tcp6://, unix:///path; repeatable",
 			field: func(s *settings) field { return list(&s.Listen, addSocket) },
 		}, {
 			name: "user", group: groupWorkerOS, value: "USER[:GROUP]", shown: "brood's own",

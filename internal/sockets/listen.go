@@ -17,9 +17,9 @@ import (
 // resolveTimeout is for a host that is a name; those in /etc/hosts take no time.
 const resolveTimeout = 10 * time.Second
 
-// listenTCP binds a blocking socket: accept in Python and others fails on one
-// that is not, and the flag belongs to the socket, not to the descriptor. Our
-// own descriptor is close-on-exec.
+// listenTCP binds a blocking socket unless the spec says otherwise: accept in
+// Python and others fails on one that is not, and the flag belongs to the socket,
+// not to the descriptor. Our own descriptor is close-on-exec.
 func (s Spec) listenTCP() (int, error) {
 	at, err := s.resolve()
 	if err != nil {
@@ -90,7 +90,7 @@ func (s Spec) bindTCP(at netip.AddrPort) (fd int, err error) {
 		}
 		family, address = unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: ip.As16(), ZoneId: scope}
 	}
-	return bind(family, address, func(fd int) error {
+	return s.bind(family, address, func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return err
 		}
@@ -112,8 +112,12 @@ func (s Spec) bindTCP(at netip.AddrPort) (fd int, err error) {
 }
 
 // bind closes what it has opened if it fails.
-func bind(family int, at unix.Sockaddr, prepare func(fd int) error) (int, error) {
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+func (s Spec) bind(family int, at unix.Sockaddr, prepare func(fd int) error) (int, error) {
+	kind := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
+	if s.NonBlock {
+		kind |= unix.SOCK_NONBLOCK
+	}
+	fd, err := unix.Socket(family, kind, 0)
 	if err != nil {
 		return -1, err
 	}

@@ -66,6 +66,11 @@ func (set *Set) open(s Spec, inherited []InheritedSocket) ([]InheritedSocket, er
 		if s.Name != "" {
 			in.Name = s.Name
 		}
+		if s.NonBlock {
+			if err := unix.SetNonblock(in.FD, true); err != nil {
+				return nil, err
+			}
+		}
 		set.adopt(in)
 		return append(inherited[:i:i], inherited[i+1:]...), nil
 	}

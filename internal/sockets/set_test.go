@@ -104,6 +104,17 @@ func TestASocketIsBlockingAndCloseOnExecAndListens(t *testing.T) {
 	}
 }
 
+func TestASocketIsNonBlockingOnDemand(t *testing.T) {
+	set := open(t, "tcp4://127.0.0.1:0,nonblock", "tcp4://127.0.0.1:0,nonblock,reuseport", "unix://"+filepath.Join(t.TempDir(), "s")+",nonblock")
+	for _, slot := range []int{1, 2} {
+		for _, s := range one(t, set, slot) {
+			if status, err := unix.FcntlInt(uintptr(s.FD), unix.F_GETFL, 0); err != nil || status&unix.O_NONBLOCK == 0 {
+				t.Errorf("slot %d, %s: status flags %#x, %v; want a non-blocking socket", slot, s.Address, status, err)
+			}
+		}
+	}
+}
+
 func TestTheBacklogIsTheMostThatTheKernelAllows(t *testing.T) {
 	s := one(t, open(t, "tcp4://127.0.0.1:0"), 1)[0]
 	info, err := unix.GetsockoptTCPInfo(s.FD, unix.IPPROTO_TCP, unix.TCP_INFO)

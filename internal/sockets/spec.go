@@ -22,11 +22,12 @@ type Spec struct {
 	Network   string // tcp, tcp4, tcp6 or unix
 	Address   string // host:port, or a path
 	ReusePort bool   // each slot gets a socket of its own
+	NonBlock  bool   // accept does not wait
 }
 
 const (
 	want = "want tcp://HOST:PORT, tcp://:PORT, tcp4://…, tcp6://… or unix:///PATH, " +
-		"with NAME= before it or ,reuseport after it if need be"
+		"with NAME= before it or ,reuseport and ,nonblock after it if need be"
 	// maxPath is what fits into sun_path with its NUL; see unix(7).
 	maxPath = 107
 	// maxName is systemd's limit of a name; see sd_listen_fds(3).
@@ -34,8 +35,9 @@ const (
 )
 
 // Parse reads "tcp://:8080", "tcp4://127.0.0.1:80", "tcp6://[::1]:80",
-// "unix:///run/app.sock", each with "name=" before it or, but for unix,
-// ",reuseport" behind it. The error is one line and leaves the text out.
+// "unix:///run/app.sock", each with "name=" before it and, in any order,
+// ",nonblock" and, but for unix, ",reuseport" behind it. The error is one line and
+// leaves the text out.
 func Parse(text string) (Spec, error) {
 	text = strings.TrimSpace(text)
 	before, address, ok := strings.Cut(text, "://")
@@ -49,7 +51,8 @@ func Parse(text string) (Spec, error) {
 		}
 		s.Name, s.Network = name, network
 	}
-	s.Address, s.ReusePort = strings.CutSuffix(address, ",reuseport")
+	s.Address = address
+	s.takeOptions()
 	var err error
 	switch s.Network {
 	case "unix":
@@ -63,6 +66,19 @@ func Parse(text string) (Spec, error) {
 		return Spec{}, err
 	}
 	return s, nil
+}
+
+// takeOptions takes what stands behind the address off it.
+func (s *Spec) takeOptions() {
+	for {
+		if rest, ok := strings.CutSuffix(s.Address, ",reuseport"); ok && !s.ReusePort {
+			s.Address, s.ReusePort = rest, true
+		} else if rest, ok := strings.CutSuffix(s.Address, ",nonblock"); ok && !s.NonBlock {
+			s.Address, s.NonBlock = rest, true
+		} else {
+			return
+		}
+	}
 }
 
 func checkName(name string) error {
@@ -127,6 +143,9 @@ func (s Spec) String() string {
 	}
 	if s.ReusePort {
 		text += ",reuseport"
+	}
+	if s.NonBlock {
+		text += ",nonblock"
 	}
 	return text
 }

@@ -15,6 +15,8 @@ func TestWhatIsListenedOn(t *testing.T) {
 		"tcp6://[fe80::1%eth0]:80":         {Network: "tcp6", Address: "[fe80::1%eth0]:80"},
 		"tcp://localhost:0":                {Network: "tcp", Address: "localhost:0"},
 		"web=tcp://:80,reuseport":          {Name: "web", Network: "tcp", Address: ":80", ReusePort: true},
+		"tcp://:80,nonblock,reuseport":     {Network: "tcp", Address: ":80", ReusePort: true, NonBlock: true},
+		"unix:///run/app.sock,nonblock":    {Network: "unix", Address: "/run/app.sock", NonBlock: true},
 		"unix:///run/app.sock":             {Network: "unix", Address: "/run/app.sock"},
 		"app.socket=unix:///run/./a//sock": {Name: "app.socket", Network: "unix", Address: "/run/./a//sock"},
 	} {
@@ -40,6 +42,7 @@ func TestWhatCannotBeListenedOnIsNamed(t *testing.T) {
 		"tcp://user@host:80":                  "its host",
 		"tcp://:80/":                          "its port",
 		"tcp://:80,REUSEPORT":                 "its port",
+		"tcp://:80,nonblock,nonblock":         "its port",
 		"tcp4://[::1]:80":                     "want tcp://[::1]:80",
 		"tcp6://127.0.0.1:80":                 "want tcp://127.0.0.1:80",
 		"=tcp://:80":                          "name is empty",
@@ -99,7 +102,7 @@ func parse(t *testing.T, text string) sockets.Spec {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"tcp://:8080", "a=tcp6://[fe80::1%eth0]:80,reuseport", "unix:///run/a.sock", "x=unix://", "tcp4://h:1"} {
+	for _, seed := range []string{"tcp://:8080", "a=tcp6://[fe80::1%eth0]:80,reuseport", "unix:///run/a.sock", "x=unix://", "tcp4://h:1", "unix:///a,nonblock,nonblock", "tcp://:1,reuseport,nonblock"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

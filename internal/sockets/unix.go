@@ -22,7 +22,7 @@ func (s Spec) listenUnix() (int, file, error) {
 	if err := clearStale(s.Address); err != nil {
 		return -1, file{}, err
 	}
-	fd, err := bind(unix.AF_UNIX, &unix.SockaddrUnix{Name: s.Address}, func(int) error { return nil })
+	fd, err := s.bind(unix.AF_UNIX, &unix.SockaddrUnix{Name: s.Address}, func(int) error { return nil })
 	if err != nil {
 		return -1, file{}, err
 	}
