@@ -38,6 +38,7 @@ test: go ## vet, format and all tests, with the race detector
 		'dumb-init=dumb-init:comparisons with it are skipped' \
 		'gunicorn=gunicorn:tests with a Python service are skipped' \
 		'nginx=nginx-light:tests with nginx are skipped' \
+		'wrk=wrk:tests of services under load are skipped' \
 		'expect=expect:tests at a terminal are skipped' \
 		'busybox=busybox-static:tests with a small shell and of images are skipped' \
 		'promtool=prometheus:tests with a real Prometheus are skipped' \

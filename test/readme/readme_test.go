@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -180,6 +181,11 @@ func TestWhatThePagesShowIsTrue(t *testing.T) {
 			t.Run(fmt.Sprintf("%s line %d", p.path, block[0].line), func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
+				for _, program := range []string{"gunicorn", "nginx"} {
+					if slices.ContainsFunc(block, func(s step) bool { return strings.Contains(s.command, "-- "+program) }) {
+						harness.Need(t, program)
+					}
+				}
 				for _, s := range block {
 					runStep(t, p.path, dir, s)
 				}

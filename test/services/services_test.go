@@ -111,7 +111,6 @@ func TestGunicorn(t *testing.T) {
 
 const nginxConfig = `
 worker_processes 1;
-pid %[1]s/nginx.pid;
 error_log stderr warn;
 %[3]s
 events { worker_connections 64; }
@@ -129,22 +128,28 @@ http {
 }
 `
 
+// configureNginx writes a configuration without a PID file, which -g names.
+func configureNginx(t *testing.T, dir string, port int) (path string) {
+	t.Helper()
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;"
+	}
+	path = filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, fmt.Appendf(nil, nginxConfig, dir, port, user), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestNginx(t *testing.T) {
 	nginx := harness.Need(t, "nginx")
 	for _, stop := range stopWays {
 		t.Run(stop.String(), func(t *testing.T) {
 			harness.Both(t, func(t *testing.T, m harness.Mode) {
 				dir, port := t.TempDir(), freePorts(t, 1)
-				user := ""
-				if os.Geteuid() == 0 {
-					user = "user root;"
-				}
-				config := filepath.Join(dir, "nginx.conf")
-				if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, port, user), 0o644); err != nil {
-					t.Fatal(err)
-				}
 				b := m.Start(t, "-n1", "--restart-backoff=1ms..10ms", "--",
-					nginx, "-e", "stderr", "-c", config, "-g", "daemon off;")
+					nginx, "-e", "stderr", "-c", configureNginx(t, dir, port), "-g", "daemon off; pid "+dir+"/nginx.pid;")
 				url := fmt.Sprintf("http://127.0.0.1:%d/", port)
 				if got := get(t, url); got != "nginx answers\n" {
 					t.Errorf("it answers %q", got)
