@@ -1,10 +1,14 @@
 package entrypoint
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
+	"github.com/brood-init/brood/internal/timerfd"
 )
 
 // How the container's limits are watched. The kernel tells nobody of a change,
@@ -43,22 +47,33 @@ func (s *settling) see(n int, now time.Time) (tell bool, again time.Duration) {
 
 // watchLimits tells the engine what the limits allow, whenever that changes.
 func watchLimits(cfg *Config, host *fanout.Host, began int, stop <-chan struct{}) error {
+	timer, err := timerfd.New()
+	if err != nil {
+		return fmt.Errorf("the number of workers does not follow the limits: %w", err)
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-stop:
+		case <-ended:
+		}
+		_ = timer.Close() // which ends the wait below
+	}()
 	s := settling{known: began, seen: began}
 	again := limitsPeriod
-	timer := time.NewTimer(again)
-	defer timer.Stop()
 	for {
-		select {
-		case <-timer.C:
-		case <-stop:
-			return nil
+		if err := errors.Join(timer.Set(again), timer.Wait()); err != nil {
+			if errors.Is(err, os.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("the number of workers does not follow the limits: %w", err)
 		}
 		d := cfg.countNow()
 		var tell bool
 		if tell, again = s.see(d.N, time.Now()); tell {
 			host.Send(fanout.LimitsSeen{Count: d.N, Reason: d.Reason})
 		}
-		timer.Reset(again)
 	}
 }
 

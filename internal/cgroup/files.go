@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,10 +41,30 @@ func (r *reader) failed(path string, err error) {
 	r.problem(fmt.Errorf("cannot read %q: %w", path, err))
 }
 
-// open never waits: a FIFO in the place of a file must not hang PID 1.
+// open never waits: a FIFO in the place of a file must not hang PID 1. Like read
+// and close it is a bare system call: whoever watches the limits reads them every
+// few seconds, and each call that the Go runtime is told of wakes up another
+// thread of an idle program.
 func (r *reader) open(path string) (int, error) {
-	return unix.Open(r.root+path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	name, err := unix.BytePtrFromString(r.root + path)
+	if err != nil {
+		return 0, err
+	}
+	const flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	at := unix.AT_FDCWD
+	for {
+		fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(name)), flags, 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(fd), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }
+
+func closeFile(fd int) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // value reads and parses a small file. It is zero when there is no such file or
 // nothing to be made of it.
@@ -55,7 +76,7 @@ func value[T any](r *reader, path string, parse func([]byte) (T, error)) (v T) {
 	}
 	// The kernel hands out these files in one piece.
 	n, err := read(fd, r.buf[:])
-	_ = unix.Close(fd)
+	closeFile(fd)
 	if err == nil && n == len(r.buf) {
 		err = unix.EFBIG
 	}
@@ -77,7 +98,7 @@ func (r *reader) lines(path string, each func(line []byte) (more bool)) {
 		return
 	}
 	err = splitLines(func(p []byte) (int, error) { return read(fd, p) }, r.buf[:], maxLarge, each)
-	_ = unix.Close(fd)
+	closeFile(fd)
 	if err != nil {
 		r.failed(path, err)
 	}
@@ -127,9 +148,13 @@ func splitLines(read func([]byte) (int, error), buf []byte, limit int, each func
 
 func read(fd int, p []byte) (int, error) {
 	for {
-		n, err := unix.Read(fd, p)
-		if err != unix.EINTR {
-			return max(n, 0), err
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
 	}
 }
