@@ -51,7 +51,7 @@ func serve(t *testing.T) *site {
 		Phase: fanout.PhaseRunning, Began: time.Now(), Wanted: 1, Ready: 1, AllBeen: true,
 		Slots: []*fanout.SlotView{{
 			Slot: 1, State: fanout.SlotReady, PID: os.Getpid(), Incarnation: 3, Leader: true, Started: time.Now().Add(-time.Minute),
-			Last: &fanout.LastExit{At: time.Now(), PID: 77, Code: 137, Signal: "SIGKILL", Reason: fanout.ExitSignaled},
+			Last: &fanout.LastExit{At: time.Now(), PID: 77, Code: 137, Signal: "SIGKILL", Reason: fanout.ReasonSignaled},
 		}},
 		Registered: []fanout.RegisteredProcess{{Index: 0, PID: 5, Comm: "router"}},
 	})

@@ -73,7 +73,7 @@ func describeWorker(ev fanout.Event) line {
 			attrs = append(attrs, signalAttr(ev.Signal))
 		}
 		attrs = append(attrs, slog.String("reason", string(ev.Reason)), dur(ev.Uptime))
-		if ev.Reason == fanout.ExitCompleted || ev.Reason == fanout.ExitStopped {
+		if ev.Reason == fanout.ReasonCompleted || ev.Reason == fanout.ReasonStopped {
 			return infoLine("worker exited", attrs...)
 		}
 		return warnLine("worker exited", attrs...)

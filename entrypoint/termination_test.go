@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheTerminationMessageIsForPeopleAndMachines(t *testing.T) {
-	message := string(terminationMessage(fanout.Outcome{Code: 7, Reason: fanout.EndGaveUp, Slot: 2}, 90*time.Second))
+	message := string(terminationMessage(fanout.Outcome{Code: 7, Reason: fanout.ReasonGaveUp, Slot: 2}, 90*time.Second))
 	want := "brood: exiting with code 7: gave-up, decided by the worker in slot 2\n" +
 		`{"code":7,"reason":"gave-up","slot":2,"uptime_seconds":90}` + "\n"
 	if message != want {

@@ -102,28 +102,28 @@ func TestWhoHonouredTheStop(t *testing.T) {
 	for _, test := range []struct {
 		status reaper.Status
 		sent   syscall.Signal
-		want   ExitReason
+		want   Reason
 	}{
-		{reaper.Status{}, syscall.SIGTERM, ExitStopped},
-		{reaper.Status{Signal: syscall.SIGTERM}, syscall.SIGTERM, ExitStopped},
-		{reaper.Status{Code: 143}, syscall.SIGTERM, ExitStopped},
-		{reaper.Status{Code: 131}, syscall.SIGQUIT, ExitStopped},
-		{reaper.Status{Code: 143}, syscall.SIGQUIT, ExitFailed},
-		{reaper.Status{Signal: syscall.SIGINT}, syscall.SIGTERM, ExitSignaled},
-		{reaper.Status{Signal: syscall.SIGKILL}, syscall.SIGTERM, ExitSignaled},
-		{reaper.Status{Code: 3}, syscall.SIGTERM, ExitFailed},
-		{reaper.Status{}, 0, ExitCompleted},
-		{reaper.Status{Code: 143}, 0, ExitFailed},
-		{reaper.Status{Signal: syscall.SIGTERM}, 0, ExitSignaled},
+		{reaper.Status{}, syscall.SIGTERM, ReasonStopped},
+		{reaper.Status{Signal: syscall.SIGTERM}, syscall.SIGTERM, ReasonStopped},
+		{reaper.Status{Code: 143}, syscall.SIGTERM, ReasonStopped},
+		{reaper.Status{Code: 131}, syscall.SIGQUIT, ReasonStopped},
+		{reaper.Status{Code: 143}, syscall.SIGQUIT, ReasonFailed},
+		{reaper.Status{Signal: syscall.SIGINT}, syscall.SIGTERM, ReasonSignaled},
+		{reaper.Status{Signal: syscall.SIGKILL}, syscall.SIGTERM, ReasonSignaled},
+		{reaper.Status{Code: 3}, syscall.SIGTERM, ReasonFailed},
+		{reaper.Status{}, 0, ReasonCompleted},
+		{reaper.Status{Code: 143}, 0, ReasonFailed},
+		{reaper.Status{Signal: syscall.SIGTERM}, 0, ReasonSignaled},
 	} {
 		if got := exitReason(test.status, test.sent, false, false); got != test.want {
 			t.Errorf("%+v after %v: %s, want %s", test.status, test.sent, got, test.want)
 		}
 	}
-	if got := exitReason(reaper.Status{Signal: syscall.SIGKILL}, syscall.SIGTERM, true, false); got != ExitKilled {
+	if got := exitReason(reaper.Status{Signal: syscall.SIGKILL}, syscall.SIGTERM, true, false); got != ReasonKilled {
 		t.Errorf("ended by our SIGKILL: %s", got)
 	}
-	if got := exitReason(reaper.Status{Signal: syscall.SIGKILL}, 0, false, true); got != ExitOOM {
+	if got := exitReason(reaper.Status{Signal: syscall.SIGKILL}, 0, false, true); got != ReasonOOM {
 		t.Errorf("ended by the kernel for memory: %s", got)
 	}
 }
@@ -131,30 +131,30 @@ func TestWhoHonouredTheStop(t *testing.T) {
 func TestTheExitCode(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	failed := func(slot, second, code int) countedExit {
-		return countedExit{slot, at(second), reaper.Status{Code: code}, ExitFailed}
+		return countedExit{slot, at(second), reaper.Status{Code: code}, ReasonFailed}
 	}
-	stopped := countedExit{9, at(0), reaper.Status{Signal: syscall.SIGTERM}, ExitStopped}
-	completed := countedExit{8, at(0), reaper.Status{}, ExitCompleted}
-	killed := countedExit{3, at(5), reaper.Status{Signal: syscall.SIGKILL}, ExitKilled}
-	segfault := countedExit{4, at(6), reaper.Status{Signal: syscall.SIGSEGV}, ExitSignaled}
+	stopped := countedExit{9, at(0), reaper.Status{Signal: syscall.SIGTERM}, ReasonStopped}
+	completed := countedExit{8, at(0), reaper.Status{}, ReasonCompleted}
+	killed := countedExit{3, at(5), reaper.Status{Signal: syscall.SIGKILL}, ReasonKilled}
+	segfault := countedExit{4, at(6), reaper.Status{Signal: syscall.SIGSEGV}, ReasonSignaled}
 	for _, test := range []struct {
 		name string
 		in   ending
 		want Outcome
 	}{
-		{"asked to stop, all honoured it", ending{requested: true, exits: []countedExit{stopped, completed}}, Outcome{Reason: EndRequested}},
-		{"all completed", ending{exits: []countedExit{completed}}, Outcome{Reason: EndCompleted}},
-		{"nobody at all", ending{requested: true}, Outcome{Reason: EndRequested}},
-		{"the first failure counts, not the lowest slot", ending{exits: []countedExit{failed(1, 9, 11), failed(2, 3, 12)}}, Outcome{Code: 12, Reason: EndFailed, Slot: 2}},
-		{"a signal is 128 and its number", ending{exits: []countedExit{segfault}}, Outcome{Code: 139, Reason: EndSignaled, Slot: 4}},
-		{"the grace was not enough", ending{requested: true, exits: []countedExit{stopped, killed}}, Outcome{Code: 137, Reason: EndKilled, Slot: 3}},
-		{"a failure before somebody was killed", ending{requested: true, exits: []countedExit{killed, failed(1, 2, 4)}}, Outcome{Code: 4, Reason: EndFailed, Slot: 1}},
-		{"a registered process was killed", ending{requested: true, exits: []countedExit{stopped}, registeredKilled: true}, Outcome{Code: 137, Reason: EndKilled}},
-		{"the finish hook failed and nothing else did", ending{requested: true, finish: &hookResult{code: 6}}, Outcome{Code: 6, Reason: EndFailed, Hook: KindFinish}},
-		{"the finish hook ran out of time", ending{finish: &hookResult{code: CodeTimeout, timedOut: true}}, Outcome{Code: 124, Reason: EndFailed, Hook: KindFinish}},
-		{"a worker's failure beats the finish hook's", ending{exits: []countedExit{failed(1, 1, 7)}, finish: &hookResult{code: 6}}, Outcome{Code: 7, Reason: EndFailed, Slot: 1}},
-		{"the cause decides", ending{decided: &Outcome{Code: 127, Reason: EndStartFailed, Slot: 1}, exits: []countedExit{failed(2, 1, 7)}}, Outcome{Code: 127, Reason: EndStartFailed, Slot: 1}},
-		{"a code is mapped last", ending{exits: []countedExit{failed(1, 1, 7)}, codes: map[int]int{7: 0, 0: 9}}, Outcome{Code: 0, Reason: EndFailed, Slot: 1}},
+		{"asked to stop, all honoured it", ending{requested: true, exits: []countedExit{stopped, completed}}, Outcome{Reason: ReasonRequested}},
+		{"all completed", ending{exits: []countedExit{completed}}, Outcome{Reason: ReasonCompleted}},
+		{"nobody at all", ending{requested: true}, Outcome{Reason: ReasonRequested}},
+		{"the first failure counts, not the lowest slot", ending{exits: []countedExit{failed(1, 9, 11), failed(2, 3, 12)}}, Outcome{Code: 12, Reason: ReasonFailed, Slot: 2}},
+		{"a signal is 128 and its number", ending{exits: []countedExit{segfault}}, Outcome{Code: 139, Reason: ReasonSignaled, Slot: 4}},
+		{"the grace was not enough", ending{requested: true, exits: []countedExit{stopped, killed}}, Outcome{Code: 137, Reason: ReasonKilled, Slot: 3}},
+		{"a failure before somebody was killed", ending{requested: true, exits: []countedExit{killed, failed(1, 2, 4)}}, Outcome{Code: 4, Reason: ReasonFailed, Slot: 1}},
+		{"a registered process was killed", ending{requested: true, exits: []countedExit{stopped}, registeredKilled: true}, Outcome{Code: 137, Reason: ReasonKilled}},
+		{"the finish hook failed and nothing else did", ending{requested: true, finish: &hookResult{code: 6}}, Outcome{Code: 6, Reason: ReasonFailed, Hook: KindFinish}},
+		{"the finish hook ran out of time", ending{finish: &hookResult{code: CodeTimeout, timedOut: true}}, Outcome{Code: 124, Reason: ReasonFailed, Hook: KindFinish}},
+		{"a worker's failure beats the finish hook's", ending{exits: []countedExit{failed(1, 1, 7)}, finish: &hookResult{code: 6}}, Outcome{Code: 7, Reason: ReasonFailed, Slot: 1}},
+		{"the cause decides", ending{decided: &Outcome{Code: 127, Reason: ReasonStartFailed, Slot: 1}, exits: []countedExit{failed(2, 1, 7)}}, Outcome{Code: 127, Reason: ReasonStartFailed, Slot: 1}},
+		{"a code is mapped last", ending{exits: []countedExit{failed(1, 1, 7)}, codes: map[int]int{7: 0, 0: 9}}, Outcome{Code: 0, Reason: ReasonFailed, Slot: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, test.in.outcome()); diff != "" {

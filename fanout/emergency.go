@@ -10,7 +10,7 @@ import (
 // started or registered is killed, the finish hook runs if it has not, and
 // brood's files go.
 func (e *Engine) emergency(value any, stack []byte) Outcome {
-	o := Outcome{Code: CodeInternal, Reason: EndInternal}
+	o := Outcome{Code: CodeInternal, Reason: ReasonInternal}
 	e.tell(Panicked{value, stack})
 	e.system.DiscardStarts()
 	e.system.KillAll()

@@ -16,22 +16,6 @@ type Event interface{ event() }
 // into a bounded queue of its own.
 type Observer func(at time.Time, e Event)
 
-// ExitReason says why a worker ended. It is one enumeration for logs, hooks,
-// metrics and status.
-type ExitReason string
-
-// The exit reasons.
-const (
-	ExitCompleted ExitReason = "completed" // code 0 without being asked to stop
-	ExitFailed    ExitReason = "failed"    // any other code
-	ExitSignaled  ExitReason = "signaled"  // by a signal that was not ours
-	ExitOOM       ExitReason = "oom"       // by the kernel's out-of-memory killer
-	ExitStopped   ExitReason = "stopped"   // asked to, in time
-	ExitKilled    ExitReason = "killed"    // asked to, needed SIGKILL
-	ExitUnready   ExitReason = "unready"   // not ready in time
-	ExitStuck     ExitReason = "stuck"     // stopped answering
-)
-
 // The events.
 type (
 	// PhaseEntered tells that brood as a whole goes from one phase to the next.
@@ -57,7 +41,7 @@ type (
 	WorkerExited struct {
 		Slot, Incarnation int
 		reaper.Exit
-		Reason ExitReason
+		Reason Reason
 		Uptime time.Duration
 		// StopTook is the time from the stop signal to the end; 0 without one.
 		StopTook time.Duration
@@ -176,7 +160,7 @@ type (
 	}
 	// StopBegan tells that brood stops everybody, and why.
 	StopBegan struct {
-		Reason   EndReason
+		Reason   Reason
 		Arrived  syscall.Signal // what brood was asked by, 0 for no signal
 		Signal   syscall.Signal // what workers get
 		Schedule Schedule

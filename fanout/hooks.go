@@ -45,7 +45,7 @@ func (e *Engine) prepareElapsed() {
 	if e.phase != PhasePreparing || !e.prepare.running() {
 		return
 	}
-	e.beginStop(stopCause{decided: &Outcome{Code: CodeTimeout, Reason: EndFailed, Hook: KindPrepare}})
+	e.beginStop(stopCause{decided: &Outcome{Code: CodeTimeout, Reason: ReasonFailed, Hook: KindPrepare}})
 }
 
 // prepareEnded starts the workers, or ends brood with the hook's code.
@@ -60,7 +60,7 @@ func (e *Engine) prepareEnded(f HookFinished) {
 	case f.Code == 0:
 		e.startWorkers()
 	default:
-		e.beginStop(stopCause{decided: &Outcome{Code: f.Code, Reason: EndFailed, Hook: KindPrepare}})
+		e.beginStop(stopCause{decided: &Outcome{Code: f.Code, Reason: ReasonFailed, Hook: KindPrepare}})
 	}
 }
 

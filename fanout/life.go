@@ -134,7 +134,7 @@ func (e *Engine) workerStartFailed(in StartFailed) {
 	}
 	if in.Code != 0 && s.initial && s.incarnations == 0 {
 		e.become(s, SlotFailed)
-		e.beginStop(stopCause{decided: &Outcome{Code: in.Code, Reason: EndStartFailed, Slot: s.number}})
+		e.beginStop(stopCause{decided: &Outcome{Code: in.Code, Reason: ReasonStartFailed, Slot: s.number}})
 		return
 	}
 	s.lastCode = in.Code
@@ -216,7 +216,7 @@ func (e *Engine) completeIfEmpty(s *slot) {
 }
 
 // account tells everybody how a worker ended.
-func (e *Engine) account(s *slot, w *worker, in Exited, reason ExitReason) {
+func (e *Engine) account(s *slot, w *worker, in Exited, reason Reason) {
 	s.last = &countedExit{s.number, in.At, in.Status, reason}
 	s.lastCode = in.ExitCode()
 	s.lastExit = &LastExit{in.At, in.PID, in.ExitCode(), signalName(in.Signal), reason}
@@ -235,8 +235,8 @@ func (e *Engine) account(s *slot, w *worker, in Exited, reason ExitReason) {
 
 // decideRestart applies the restart policy to a worker that ended by itself,
 // or had to be ended because it did not do its work.
-func (e *Engine) decideRestart(s *slot, in Exited, reason ExitReason) {
-	abnormal := reason != ExitCompleted
+func (e *Engine) decideRestart(s *slot, in Exited, reason Reason) {
+	abnormal := reason != ReasonCompleted
 	switch {
 	case abnormal && e.plan.FailFast:
 		e.become(s, SlotFailed)
@@ -266,7 +266,7 @@ func (e *Engine) restartLater(s *slot) {
 	exhausted := s.failures.add(time.Now(), e.plan.MaxRestarts)
 	if exhausted && !e.anyoneElseReady(s) {
 		e.become(s, SlotFailed)
-		e.beginStop(stopCause{decided: &Outcome{Code: s.lastCode, Reason: EndGaveUp, Slot: s.number}})
+		e.beginStop(stopCause{decided: &Outcome{Code: s.lastCode, Reason: ReasonGaveUp, Slot: s.number}})
 		return
 	}
 	e.backOff(s, exhausted)
@@ -321,7 +321,7 @@ func (e *Engine) settle(s *slot) {
 }
 
 // exitReason classifies the end of an incarnation.
-func (w *worker) exitReason(in Exited) ExitReason {
+func (w *worker) exitReason(in Exited) Reason {
 	if w.blame != "" && !in.OOM {
 		return w.blame
 	}

@@ -8,22 +8,6 @@ import (
 	"github.com/brood-init/brood/reaper"
 )
 
-// EndReason says why brood as a whole ends.
-type EndReason string
-
-// The end reasons.
-const (
-	EndCompleted   EndReason = "completed"    // every worker completed
-	EndRequested   EndReason = "requested"    // asked to stop, and everybody honoured it
-	EndFailed      EndReason = "failed"       // a worker's or a hook's code
-	EndSignaled    EndReason = "signaled"     // a worker died by a signal
-	EndOOM         EndReason = "oom"          // a worker died for want of memory
-	EndKilled      EndReason = "killed"       // somebody needed SIGKILL
-	EndGaveUp      EndReason = "gave-up"      // a slot keeps failing and nobody is ready
-	EndStartFailed EndReason = "start-failed" // the command cannot be executed
-	EndInternal    EndReason = "internal"     // brood's own failure
-)
-
 // Exit codes of brood's own, as shells and container engines use them.
 const (
 	CodeTimeout       = 124
@@ -36,7 +20,7 @@ const (
 // Outcome is how brood ends.
 type Outcome struct {
 	Code   int
-	Reason EndReason
+	Reason Reason
 	Slot   int  // the worker that decided, 0 when none did
 	Hook   Kind // the hook that decided, "" when none did
 }
@@ -61,7 +45,7 @@ type countedExit struct {
 	slot   int
 	at     time.Time
 	status reaper.Status
-	reason ExitReason
+	reason Reason
 }
 
 type hookResult struct {
@@ -87,35 +71,22 @@ func (e ending) undecided() Outcome {
 	exits := append([]countedExit(nil), e.exits...)
 	sort.SliceStable(exits, func(i, j int) bool { return exits[i].at.Before(exits[j].at) })
 	for _, x := range exits {
-		if x.reason == ExitCompleted || x.reason == ExitStopped {
+		if x.reason == ReasonCompleted || x.reason == ReasonStopped {
 			continue
 		}
 		return Outcome{Code: x.status.ExitCode(), Reason: x.reason.end(), Slot: x.slot}
 	}
 	switch {
 	case e.registeredKilled:
-		return Outcome{Code: codeKilled, Reason: EndKilled}
+		return Outcome{Code: codeKilled, Reason: ReasonKilled}
 	case e.finish != nil && e.finish.timedOut:
-		return Outcome{Code: CodeTimeout, Reason: EndFailed, Hook: KindFinish}
+		return Outcome{Code: CodeTimeout, Reason: ReasonFailed, Hook: KindFinish}
 	case e.finish != nil && e.finish.code != 0:
-		return Outcome{Code: e.finish.code, Reason: EndFailed, Hook: KindFinish}
+		return Outcome{Code: e.finish.code, Reason: ReasonFailed, Hook: KindFinish}
 	case e.requested:
-		return Outcome{Reason: EndRequested}
+		return Outcome{Reason: ReasonRequested}
 	}
-	return Outcome{Reason: EndCompleted}
-}
-
-// end is why brood ends when a worker's end for this reason decides.
-func (r ExitReason) end() EndReason {
-	switch r {
-	case ExitSignaled:
-		return EndSignaled
-	case ExitOOM:
-		return EndOOM
-	case ExitKilled:
-		return EndKilled
-	}
-	return EndFailed
+	return Outcome{Reason: ReasonCompleted}
 }
 
 // honoured reports whether a worker that was sent the stop signal ended as it
@@ -135,18 +106,18 @@ func honoured(s reaper.Status, sent syscall.Signal) bool {
 
 // exitReason classifies a worker's end. sent is the stop signal it got, 0 for
 // none; killed says that brood sent it SIGKILL, oom that the kernel did.
-func exitReason(s reaper.Status, sent syscall.Signal, killed, oom bool) ExitReason {
+func exitReason(s reaper.Status, sent syscall.Signal, killed, oom bool) Reason {
 	switch {
 	case oom && !killed:
-		return ExitOOM
+		return ReasonOOM
 	case killed && s.Signal == syscall.SIGKILL:
-		return ExitKilled
+		return ReasonKilled
 	case sent != 0 && honoured(s, sent):
-		return ExitStopped
+		return ReasonStopped
 	case s.Success():
-		return ExitCompleted
+		return ReasonCompleted
 	case s.Signal != 0:
-		return ExitSignaled
+		return ReasonSignaled
 	}
-	return ExitFailed
+	return ReasonFailed
 }

@@ -76,7 +76,7 @@ func (e *Engine) awaitReadyBy(w *worker) {
 		case time.Now().Before(w.readyBy): // it has asked for more time
 			e.awaitReadyBy(w)
 		default:
-			w.blame = ExitUnready
+			w.blame = ReasonUnready
 			e.emit(WorkerUnready{w.slot.number, w.pid, time.Since(w.began), w.check.last})
 			e.tellToEnd(w, "it is not ready in time")
 		}
@@ -223,7 +223,7 @@ func (e *Engine) stuck(w *worker, why error) {
 // endStuck asks for a core dump, which says where the worker hangs.
 func (e *Engine) endStuck(w *worker) {
 	e.clearDue(w.slot)
-	w.blame = ExitStuck
+	w.blame = ReasonStuck
 	e.endWith(w, syscall.SIGABRT, abortGrace, "it is stuck")
 }
 

@@ -56,12 +56,12 @@ func TestAWorkerThatIsNotReadyInTimeHasFailed(t *testing.T) {
 	}, func(w *world) {
 		w.after(11 * time.Second)
 		x := got[WorkerExited](w)
-		if len(x) != 1 || x[0].Reason != ExitUnready {
+		if len(x) != 1 || x[0].Reason != ReasonUnready {
 			t.Errorf("%+v", x)
 		}
 		w.after(time.Hour)
 	})
-	if o.Reason != EndGaveUp {
+	if o.Reason != ReasonGaveUp {
 		t.Errorf("brood ended so: %+v", o)
 	}
 	if u := got[WorkerUnready](w); len(u) == 0 || !errors.Is(u[0].Err, errNoAnswer) {
@@ -181,7 +181,7 @@ func TestAWorkerThatStopsAnsweringIsAborted(t *testing.T) {
 		w.send(syscall.SIGTERM)
 	})
 	x := got[WorkerExited](w)
-	if x[0].Slot != 2 || x[0].Reason != ExitStuck || x[0].Signal != syscall.SIGKILL {
+	if x[0].Slot != 2 || x[0].Reason != ReasonStuck || x[0].Signal != syscall.SIGKILL {
 		t.Errorf("%+v", x[0])
 	}
 	if refs := w.sent(syscall.SIGABRT); len(refs) != 1 {
@@ -221,7 +221,7 @@ func TestAWatchdogWantsToBeFed(t *testing.T) {
 		w.send(syscall.SIGTERM)
 	})
 	for _, x := range got[WorkerExited](w) {
-		if x.Slot == 1 && x.Reason != ExitStopped {
+		if x.Slot == 1 && x.Reason != ReasonStopped {
 			t.Errorf("slot 1 ended so: %s", x.Reason)
 		}
 	}

@@ -186,7 +186,7 @@ func TestAStopEndsAReload(t *testing.T) {
 			t.Error("a reload that was ended has succeeded")
 		}
 	}
-	if o.Code != 0 || o.Reason != EndRequested {
+	if o.Code != 0 || o.Reason != ReasonRequested {
 		t.Errorf("%+v", o)
 	}
 }
@@ -222,7 +222,7 @@ func TestAWorkerThatIgnoresTheReloadIsKilledAndReplaced(t *testing.T) {
 		}
 		w.send(syscall.SIGTERM)
 	})
-	if x := got[WorkerExited](w); x[0].Reason != ExitKilled {
+	if x := got[WorkerExited](w); x[0].Reason != ReasonKilled {
 		t.Errorf("the first one ended so: %s", x[0].Reason)
 	}
 }

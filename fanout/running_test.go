@@ -53,7 +53,7 @@ func TestWhenEveryWorkerHasCompletedBroodEndsWithZero(t *testing.T) {
 		w.after(time.Hour / 2)
 		w.exit(w.worker(2), reaper.Status{})
 	})
-	if o != (Outcome{Reason: EndCompleted}) {
+	if o != (Outcome{Reason: ReasonCompleted}) {
 		t.Errorf("ended with %+v", o)
 	}
 	done := got[SlotDone](w)
@@ -92,7 +92,7 @@ func TestPolicyNeverLeavesAFinishedWorkerFinished(t *testing.T) {
 	if w.started(KindWorker) != 3 {
 		t.Errorf("%d starts", w.started(KindWorker))
 	}
-	if o != (Outcome{Code: 5, Reason: EndFailed, Slot: 2}) {
+	if o != (Outcome{Code: 5, Reason: ReasonFailed, Slot: 2}) {
 		t.Errorf("ended with %+v, want the first failure", o)
 	}
 }
@@ -104,7 +104,7 @@ func TestFailFastStopsEverybodyAtTheFirstFailure(t *testing.T) {
 		w.after(2 * time.Second)
 		w.fail(2, 42)
 	})
-	if o != (Outcome{Code: 42, Reason: EndFailed, Slot: 2}) {
+	if o != (Outcome{Code: 42, Reason: ReasonFailed, Slot: 2}) {
 		t.Errorf("ended with %+v", o)
 	}
 	if n := len(w.sent(syscall.SIGTERM)); n != 2 {
@@ -120,7 +120,7 @@ func TestASlotThatNeverComesUpMakesBroodGiveUp(t *testing.T) {
 			return OrphansReaped{}
 		}
 	}, nil)
-	if o != (Outcome{Code: 9, Reason: EndGaveUp, Slot: 1}) {
+	if o != (Outcome{Code: 9, Reason: ReasonGaveUp, Slot: 1}) {
 		t.Errorf("ended with %+v", o)
 	}
 	if n := w.started(KindWorker); n != 11 {
@@ -181,7 +181,7 @@ func TestACommandThatCannotBeExecutedEndsBroodAtOnce(t *testing.T) {
 			return nil
 		}
 	}, nil)
-	if o != (Outcome{Code: 127, Reason: EndStartFailed, Slot: 2}) {
+	if o != (Outcome{Code: 127, Reason: ReasonStartFailed, Slot: 2}) {
 		t.Errorf("ended with %+v", o)
 	}
 	if w.started(KindWorker) != 3 || took > time.Second {

@@ -57,9 +57,9 @@ type worker struct {
 
 	sent     syscall.Signal // the stop signal it got, 0 for none
 	sentAt   time.Time
-	killed   bool       // it got SIGKILL from us
-	blame    ExitReason // why it was told to end, if that is its own fault
-	replaced bool       // told to end to make room for the next incarnation
+	killed   bool   // it got SIGKILL from us
+	blame    Reason // why it was told to end, if that is its own fault
+	replaced bool   // told to end to make room for the next incarnation
 
 	oldAt time.Time // when it gets too old; zero while it is not ready, or for never
 

@@ -47,7 +47,7 @@ type LastExit struct {
 	PID    int
 	Code   int // as a shell shows it
 	Signal string
-	Reason ExitReason
+	Reason Reason
 }
 
 // Snapshot returns the state as of the engine's last decision. It is safe from

@@ -75,11 +75,11 @@ func (e *Engine) workerStopSignal(arrived syscall.Signal) syscall.Signal {
 	return syscall.SIGTERM
 }
 
-func (e *Engine) stopReason() EndReason {
+func (e *Engine) stopReason() Reason {
 	if e.stop.decided != nil {
 		return e.stop.decided.Reason
 	}
-	return EndRequested
+	return ReasonRequested
 }
 
 func (e *Engine) drainElapsed() {
@@ -377,7 +377,7 @@ func (e *Engine) ending() ending {
 	for s := range e.slots.all() {
 		for _, w := range s.processes() {
 			if w.killed { // and not reaped yet, for whatever reason
-				x.exits = append(x.exits, countedExit{s.number, time.Now(), reaper.Status{Signal: syscall.SIGKILL}, ExitKilled})
+				x.exits = append(x.exits, countedExit{s.number, time.Now(), reaper.Status{Signal: syscall.SIGKILL}, ReasonKilled})
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func TestAStopIsHonouredByEverybody(t *testing.T) {
 			w.send(sig)
 			w.exit(finishRef, reaper.Status{})
 		})
-		if o != (Outcome{Reason: EndRequested}) {
+		if o != (Outcome{Reason: ReasonRequested}) {
 			t.Errorf("%v: ended with %+v", sig, o)
 		}
 		if n := len(w.sent(sig)); n != 4 {
@@ -74,7 +74,7 @@ func TestAWorkerThatFailsDuringTheDrainIsNotStartedAgain(t *testing.T) {
 		w.after(time.Second)
 		w.fail(1, 8)
 	})
-	if w.started(KindWorker) != 2 || o != (Outcome{Code: 8, Reason: EndFailed, Slot: 1}) {
+	if w.started(KindWorker) != 2 || o != (Outcome{Code: 8, Reason: ReasonFailed, Slot: 1}) {
 		t.Errorf("%d starts, ended with %+v", w.started(KindWorker), o)
 	}
 }
@@ -98,7 +98,7 @@ func TestWhoIgnoresTheStopSignalIsKilledWithinTheBudget(t *testing.T) {
 		w.after(500 * time.Millisecond)
 		w.exit(finishRef, reaper.Status{})
 	})
-	if o.Code != 137 || o.Reason != EndKilled {
+	if o.Code != 137 || o.Reason != ReasonKilled {
 		t.Errorf("ended with %+v", o)
 	}
 	if took > 11*time.Second {
@@ -204,7 +204,7 @@ func TestARegisteredProcessThatStaysIsKilledAndToldByTheExitCode(t *testing.T) {
 		w.after(2 * time.Second)
 		w.send(syscall.SIGTERM)
 	})
-	if o != (Outcome{Code: 137, Reason: EndKilled}) || took > 11*time.Second {
+	if o != (Outcome{Code: 137, Reason: ReasonKilled}) || took > 11*time.Second {
 		t.Errorf("ended with %+v after %s", o, took)
 	}
 }
@@ -269,7 +269,7 @@ func TestWhenWorkersEndByThemselvesTheHookHasABudgetOfItsOwn(t *testing.T) {
 		w.after(7 * time.Second)
 		w.exit(finishRef, reaper.Status{Code: 6})
 	})
-	if o != (Outcome{Code: 6, Reason: EndFailed, Hook: KindFinish}) || took < 8*time.Second {
+	if o != (Outcome{Code: 6, Reason: ReasonFailed, Hook: KindFinish}) || took < 8*time.Second {
 		t.Errorf("ended with %+v after %s", o, took)
 	}
 	env := w.launches[len(w.launches)-1].Env
@@ -285,7 +285,7 @@ func TestAFinishHookThatHangsIsKilledAtTheEndOfTheBudget(t *testing.T) {
 		w.after(time.Second)
 		w.send(syscall.SIGTERM)
 	})
-	if o != (Outcome{Code: 124, Reason: EndFailed, Hook: KindFinish}) || took > 10*time.Second {
+	if o != (Outcome{Code: 124, Reason: ReasonFailed, Hook: KindFinish}) || took > 10*time.Second {
 		t.Errorf("ended with %+v after %s", o, took)
 	}
 	if sent := w.sent(syscall.SIGKILL); len(sent) != 1 || sent[0] != finishRef {
@@ -367,7 +367,7 @@ func TestAStopDuringPrepareStartsNoWorker(t *testing.T) {
 		w.send(syscall.SIGINT)
 		w.exit(finishRef, reaper.Status{})
 	})
-	if o != (Outcome{Reason: EndRequested}) || w.started(KindWorker) != 0 {
+	if o != (Outcome{Reason: ReasonRequested}) || w.started(KindWorker) != 0 {
 		t.Errorf("ended with %+v after %d workers", o, w.started(KindWorker))
 	}
 	if s := w.signals; len(s) != 1 || s[0] != (sentSignal{prepareRef, syscall.SIGTERM, true}) {
@@ -380,7 +380,7 @@ func TestAPrepareHookOutOfTimeEndsBrood(t *testing.T) {
 	withPrepare(&plan)
 	plan.Prepare.Timeout = 5 * time.Second
 	_, o, took := play(t, plan, nil, nil)
-	if o != (Outcome{Code: 124, Reason: EndFailed, Hook: KindPrepare}) || took > 6*time.Second {
+	if o != (Outcome{Code: 124, Reason: ReasonFailed, Hook: KindPrepare}) || took > 6*time.Second {
 		t.Errorf("ended with %+v after %s", o, took)
 	}
 }
@@ -416,7 +416,7 @@ func TestAPanicOfTheEngineKillsEverythingAndStillRunsTheHook(t *testing.T) {
 		w.after(time.Second)
 		w.exit(finishRef, reaper.Status{})
 	})
-	if o != (Outcome{Code: 125, Reason: EndInternal}) || w.started(KindFinish) != 1 || len(w.alive) != 0 {
+	if o != (Outcome{Code: 125, Reason: ReasonInternal}) || w.started(KindFinish) != 1 || len(w.alive) != 0 {
 		t.Errorf("ended with %+v, finish hook %d times, alive %v", o, w.started(KindFinish), w.alive)
 	}
 	if p := got[Panicked](w); len(p) != 1 || !strings.Contains(string(p[0].Stack), "panic") {

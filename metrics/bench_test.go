@@ -92,7 +92,7 @@ func BenchmarkObserve(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		start(table, 1, 1, 10, began())
-		end(table, 1, 1, statusOf(1), finalOf(10), fanout.ExitFailed, began())
+		end(table, 1, 1, statusOf(1), finalOf(10), fanout.ReasonFailed, began())
 	}
 }
 

@@ -85,11 +85,9 @@ func slotStates() [slotStateCount]fanout.SlotState {
 
 const reasonCount = 8
 
-func exitReasons() [reasonCount]fanout.ExitReason {
-	return [...]fanout.ExitReason{
-		fanout.ExitCompleted, fanout.ExitFailed, fanout.ExitSignaled, fanout.ExitOOM,
-		fanout.ExitStopped, fanout.ExitKilled, fanout.ExitUnready, fanout.ExitStuck,
-	}
+func exitReasons() (all [reasonCount]fanout.Reason) {
+	copy(all[:], fanout.WorkerReasons()) // a test compares the lengths
+	return all
 }
 
 const hookCount = 3

@@ -196,7 +196,7 @@ func start(t *Table, slot, incarnation, pid int, at time.Time) {
 	t.Observe(at, fanout.WorkerStarted{Slot: slot, Incarnation: incarnation, PID: pid})
 }
 
-func end(t *Table, slot, incarnation int, status reaper.Status, final reaper.Usage, reason fanout.ExitReason, at time.Time) {
+func end(t *Table, slot, incarnation int, status reaper.Status, final reaper.Usage, reason fanout.Reason, at time.Time) {
 	t.Observe(at, fanout.WorkerExited{
 		Slot: slot, Incarnation: incarnation, Reason: reason,
 		Exit: reaper.Exit{PID: final.PID, Status: status, Final: final, At: at},

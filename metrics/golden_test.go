@@ -55,7 +55,7 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 	table.Observe(at(2), fanout.WorkerReady{Slot: 1, Incarnation: 1, PID: 10})
 	end(table, 1, 1, reaper.Status{Signal: syscall.SIGSEGV},
 		reaper.Usage{Stat: proc.Stat{PID: 10, MinFaults: 1000, MajFaults: 7, UserTicks: 350, SystemTicks: 25}, ReadBytes: 8192, WriteBytes: 4096},
-		fanout.ExitSignaled, at(5))
+		fanout.ReasonSignaled, at(5))
 	table.Observe(at(5), fanout.BackingOff{Slot: 1, Delay: 200 * time.Millisecond})
 	table.Observe(at(5), fanout.HookFinished{Hook: fanout.KindExitHook, Slot: 1, Code: 137, TimedOut: true, Duration: 5 * time.Second})
 	table.Observe(at(5), fanout.HookDropped{Slot: 1})
@@ -70,7 +70,7 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 	table.Observe(at(7), fanout.BackingOff{Slot: 3, Delay: 1500 * time.Millisecond})
 
 	start(table, 4, 1, 13, at(7))
-	table.Observe(at(8), fanout.WorkerExited{Slot: 4, Incarnation: 1, Reason: fanout.ExitKilled, StopTook: 7 * time.Second, Exit: reaper.Exit{
+	table.Observe(at(8), fanout.WorkerExited{Slot: 4, Incarnation: 1, Reason: fanout.ReasonKilled, StopTook: 7 * time.Second, Exit: reaper.Exit{
 		PID: 13, Status: reaper.Status{Signal: syscall.SIGKILL}, Final: reaper.Usage{Stat: proc.Stat{PID: 13, UserTicks: 11}},
 	}})
 	start(table, 5, 1, 14, at(8))

@@ -196,7 +196,7 @@ func TestSeriesOfABroodStayBounded(t *testing.T) {
 					start(table, slot, n, pid, began())
 					table.Observe(began(), fanout.WorkerReady{Slot: slot, Incarnation: n, PID: pid})
 					if n <= c.restarts {
-						end(table, slot, n, statusOf(n%256), finalOf(pid), fanout.ExitFailed, began().Add(time.Second))
+						end(table, slot, n, statusOf(n%256), finalOf(pid), fanout.ReasonFailed, began().Add(time.Second))
 					}
 				}
 			}

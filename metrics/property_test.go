@@ -130,7 +130,7 @@ func (m *machine) reap(pid int) {
 	}
 	m.queue = append(m.queue, func() {
 		m.table.Observe(began(), fanout.WorkerExited{
-			Slot: w.slot, Incarnation: w.incarnation, Reason: fanout.ExitFailed,
+			Slot: w.slot, Incarnation: w.incarnation, Reason: fanout.ReasonFailed,
 			StopTook: time.Second, Exit: reaper.Exit{PID: pid, Final: final},
 		})
 	})

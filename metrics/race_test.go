@@ -61,7 +61,7 @@ func TestScrapesBesideEvents(t *testing.T) {
 			}
 			f.remove(pid)
 			table.Observe(began(), fanout.WorkerReady{Slot: slot, Incarnation: n, PID: pid})
-			end(table, slot, n, statusOf(1), reaper.Usage{Stat: s}, fanout.ExitFailed, began().Add(time.Second))
+			end(table, slot, n, statusOf(1), reaper.Usage{Stat: s}, fanout.ReasonFailed, began().Add(time.Second))
 			table.Observe(began(), fanout.SignalReceived{Signal: 10})
 		}
 	}

@@ -98,10 +98,10 @@ func (r *record) exited(at time.Time, ev fanout.WorkerExited) {
 
 // reasonIndex counts a reason that is not in the list, which a test rules out,
 // as a failure: an exit must not get lost.
-func reasonIndex(reason fanout.ExitReason) int {
+func reasonIndex(reason fanout.Reason) int {
 	reasons := exitReasons()
 	if i := slices.Index(reasons[:], reason); i >= 0 {
 		return i
 	}
-	return slices.Index(reasons[:], fanout.ExitFailed)
+	return slices.Index(reasons[:], fanout.ReasonFailed)
 }

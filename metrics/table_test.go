@@ -16,6 +16,9 @@ func statusOf(code int) reaper.Status { return reaper.Status{Code: code} }
 func finalOf(pid int) reaper.Usage { return reaper.Usage{Stat: proc.Stat{PID: pid}} }
 
 func TestEveryReasonAndStateOfTheEngineIsListed(t *testing.T) {
+	if n := len(fanout.WorkerReasons()); n != reasonCount {
+		t.Fatalf("workers end for %d reasons, and %d are counted", n, reasonCount)
+	}
 	// A reason that is not would count as failed.
 	for _, reason := range exitReasons() {
 		table := NewTable()
@@ -26,7 +29,7 @@ func TestEveryReasonAndStateOfTheEngineIsListed(t *testing.T) {
 	}
 	r := record{}
 	r.exited(began(), fanout.WorkerExited{Reason: "new"})
-	if r.exits[reasonIndex(fanout.ExitFailed)] != 1 {
+	if r.exits[reasonIndex(fanout.ReasonFailed)] != 1 {
 		t.Error("an exit for an unknown reason is lost")
 	}
 }
@@ -64,7 +67,7 @@ func TestAScrapeBetweenExitAndEvent(t *testing.T) {
 	page.want(t, cpu(1.5))
 	page.want(t, readable{rss: absent})
 
-	end(table, 1, 1, statusOf(0), reaper.Usage{Stat: proc.Stat{PID: 10, UserTicks: 160, StartTicks: 400}}, fanout.ExitFailed, began())
+	end(table, 1, 1, statusOf(0), reaper.Usage{Stat: proc.Stat{PID: 10, UserTicks: 160, StartTicks: 400}}, fanout.ReasonFailed, began())
 	page = scrape(t, g)
 	page.want(t, cpu(1.6))
 	page.want(t, readable{`brood_worker_up{worker="1"}`: 0, `brood_worker_pid{worker="1"}`: absent})
@@ -101,7 +104,7 @@ func TestFinalFiguresThatCouldNotBeRead(t *testing.T) {
 	start(table, 1, 1, 10, began())
 	f.stat(proc.Stat{PID: 10, State: 'S', PPID: testSelf, UserTicks: 100, Threads: 1, StartTicks: 400})
 	scrape(t, g)
-	end(table, 1, 1, statusOf(0), reaper.Usage{}, fanout.ExitFailed, began())
+	end(table, 1, 1, statusOf(0), reaper.Usage{}, fanout.ReasonFailed, began())
 	scrape(t, g).want(t, readable{`brood_worker_cpu_seconds_total{mode="user",worker="1"}`: 1})
 }
 
@@ -136,7 +139,7 @@ func TestFilesThatCannotBeReadCountOnceForEachProcess(t *testing.T) {
 		start(table, 1, pid-9, pid, began())
 		scrape(t, g)
 		scrape(t, g)
-		end(table, 1, pid-9, statusOf(1), finalOf(pid), fanout.ExitFailed, began())
+		end(table, 1, pid-9, statusOf(1), finalOf(pid), fanout.ReasonFailed, began())
 	}
 	scrape(t, g).want(t, readable{
 		`brood_proc_read_errors_total{file="io"}`:                        2,
@@ -155,7 +158,7 @@ func TestIOStaysOnThePageOnceItWasRead(t *testing.T) {
 	f.stat(proc.Stat{PID: 10, State: 'S', PPID: testSelf, Threads: 1, StartTicks: 400})
 	f.io(10, 0, 0)
 	scrape(t, g).want(t, readable{written: 0})
-	end(table, 1, 1, statusOf(1), finalOf(10), fanout.ExitFailed, began())
+	end(table, 1, 1, statusOf(1), finalOf(10), fanout.ReasonFailed, began())
 	scrape(t, g).want(t, readable{written: 0})
 }
 
@@ -174,7 +177,7 @@ func TestTwoProcessesInASlot(t *testing.T) {
 	table.Observe(began(), fanout.WorkerReady{Slot: 1, Incarnation: 2, PID: 11})
 	scrape(t, g).want(t, readable{cpu: 2, pid: 11, `brood_worker_threads{worker="1"}`: 11})
 	table.Observe(began(), fanout.WorkerExited{
-		Slot: 1, Incarnation: 1, Reason: fanout.ExitStopped,
+		Slot: 1, Incarnation: 1, Reason: fanout.ReasonStopped,
 		Exit: reaper.Exit{Final: reaper.Usage{Stat: proc.Stat{UserTicks: 130}}},
 	})
 	scrape(t, g).want(t, readable{cpu: 2.3, pid: 11, `brood_worker_up{worker="1"}`: 1})
@@ -196,7 +199,7 @@ func TestSlotsComeGoAndComeBack(t *testing.T) {
 
 	snapshot = &fanout.Snapshot{Slots: []*fanout.SlotView{{Slot: 1}}}
 	scrape(t, g).want(t, readable{up: 1}) // it has a process, whatever the snapshot says
-	end(table, 2, 1, statusOf(0), finalOf(10), fanout.ExitStopped, began())
+	end(table, 2, 1, statusOf(0), finalOf(10), fanout.ReasonStopped, began())
 	scrape(t, g).want(t, readable{up: absent, state: absent, exits: 1})
 
 	table.Observe(began(), fanout.SlotEntered{Slot: 2, To: fanout.SlotStarting})

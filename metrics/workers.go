@@ -160,7 +160,7 @@ func (f *fullRow) put(r *record, shown liveProcess, now reading, total usage, op
 	}
 	f.starts.put(float64(r.starts))
 	f.startFailures.put(float64(r.startFailures))
-	f.forcedKills.put(float64(r.exits[reasonIndex(fanout.ExitKilled)]))
+	f.forcedKills.put(float64(r.exits[reasonIndex(fanout.ReasonKilled)]))
 	f.lastCode.putIf(!r.lastExit.IsZero(), float64(r.lastCode))
 	f.lastTime.putIf(!r.lastExit.IsZero(), unixSeconds(r.lastExit))
 	f.backoff.putIf(open, r.backoff.Seconds())

@@ -1,6 +1,6 @@
 // Gendocs writes those parts of the docs that come from the code: the manual
-// page, and the tables of the settings and of the metrics; and the alerts as the
-// Prometheus operator wants them. Run it in the module's root:
+// page, and the tables of the settings, the reasons and the metrics; and the
+// alerts as the Prometheus operator wants them. Run it in the module's root:
 //
 //	go run ./internal/gendocs
 package main
@@ -19,6 +19,7 @@ import (
 func pages() map[string]func(io.Writer) {
 	return map[string]func(io.Writer){
 		"configuration.md": entrypoint.WriteSettings,
+		"exit-codes.md":    writeReasons,
 		"metrics.md":       writeMetrics,
 	}
 }
