@@ -52,7 +52,8 @@ type Engine struct {
 	prepare    hookRun
 	finish     hookRun
 	exitHooks  exitHooks
-	probes     map[Ref]bool              // probes that run as processes
+	probes     map[Ref]int               // probes that run as processes, and their numbers
+	lastProbe  int                       // the number of the last one
 	registered map[int]RegisteredProcess // by PID, alive when last seen
 	looks      int                       // Registered requests under way
 	lookers    []chan<- struct{}         // who waits for what they find
@@ -83,7 +84,7 @@ func New(plan Plan, system System, inputs <-chan Input, observers ...Observer) *
 		limit:      plan.Count,
 		following:  plan.FollowLimits,
 		exitHooks:  newExitHooks(),
-		probes:     make(map[Ref]bool),
+		probes:     make(map[Ref]int),
 		done:       make(chan struct{}),
 		registered: make(map[int]RegisteredProcess),
 	}

@@ -25,6 +25,7 @@ type world struct {
 	engine  *Engine
 	mu      sync.Mutex
 	in      chan Input
+	running sync.WaitGroup // what is to be done later
 	nextPID int
 	alive   map[Ref]int // PID of each live process
 
@@ -43,6 +44,7 @@ type world struct {
 	// onProbe is a worker's answer to a probe; false is none. nil is none ever.
 	onProbe func(Ref) (err error, answers bool)
 	rss     map[Ref]uint64
+	files   []Ref // whose PID file was asked for beside its start
 	// leftovers are groups with members after their leader's end.
 	leftovers  map[Ref]bool
 	registered []RegisteredProcess
@@ -50,6 +52,7 @@ type world struct {
 	stragglers []Straggler
 	stubborn   bool // stragglers survive SIGTERM
 	dead       bool // answers nothing at all
+	discard    bool // starts that have not begun are dropped
 	cleaned    int
 }
 
@@ -88,7 +91,12 @@ func (w *world) begin(ref Ref) {
 	w.in <- Started{ref, w.nextPID, time.Now()}
 }
 
-func (w *world) DiscardStarts() {}
+func (w *world) DiscardStarts() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.discard = true
+}
+
 func (w *world) KillAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,9 +170,14 @@ func (w *world) Inspect(refs []Ref) {
 	}
 	w.in <- in
 }
-func (w *world) WritePIDFile(Ref) {}
-func (w *world) RetireSlot(int)   {}
-func (w *world) CloseSockets()    {}
+
+func (w *world) WritePIDFile(ref Ref) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files = append(w.files, ref)
+}
+func (w *world) RetireSlot(int) {}
+func (w *world) CloseSockets()  {}
 func (w *world) Probe(of Ref, _ Prober, _ expand.Values, timeout time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -284,6 +297,7 @@ func play(t *testing.T, plan Plan, prepare func(*world), act func(*world)) (w *w
 		case <-time.After(time.Hour):
 			t.Fatal("the engine did not end within an hour")
 		}
+		w.running.Wait()
 	})
 	return w, o, took
 }
@@ -309,12 +323,12 @@ func (w *world) send(sig syscall.Signal) {
 
 // later does something once fake time has passed.
 func (w *world) later(d time.Duration, do func()) {
-	go func() {
+	w.running.Go(func() {
 		time.Sleep(d)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		do()
-	}()
+	})
 }
 
 func (w *world) handOver() {

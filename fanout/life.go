@@ -67,6 +67,9 @@ func (e *Engine) workerStarted(in Started) {
 	}
 	s.incarnations++
 	w.pid, w.began = in.PID, in.At
+	if w.beside && s.worker == w {
+		e.system.WritePIDFile(w.ref) // whom it was to stand beside has ended meanwhile
+	}
 	e.touch(s)
 	e.emit(WorkerStarted{s.number, in.Incarnation, in.PID, w.leader})
 	for _, sig := range w.pending {
@@ -163,8 +166,8 @@ func (e *Engine) workerExited(in Exited) {
 		w.sent, w.sentAt = sig, in.At
 		e.beginStop(stopCause{signal: sig})
 	}
-	if main && s.due != CauseReload {
-		e.clearDue(s) // it was about this process
+	if main {
+		e.clearOwnDue(s)
 	}
 	s.drop(w)
 	reason := w.exitReason(in)

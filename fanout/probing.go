@@ -135,10 +135,12 @@ func (e *Engine) probe(w *worker) {
 		words[i] = word.Expand(e.identity(w.slot))
 	}
 	ref := Ref{KindProbe, w.ref.Slot, w.ref.Incarnation}
-	e.probes[ref] = true
+	e.lastProbe++
+	number := e.lastProbe // of two probes of one worker, this one
+	e.probes[ref] = number
 	e.system.Start(Launch{Ref: ref, Args: words, Env: withoutKey(e.launch(w).Env, EnvLeader)})
 	e.timers.after(probeTimeout, func() {
-		if e.probes[ref] {
+		if e.probes[ref] == number {
 			e.system.Signal([]Ref{ref}, syscall.SIGKILL, true)
 		}
 	})
@@ -189,10 +191,7 @@ func (e *Engine) liveProbed(w *worker, err error) {
 	if err == nil {
 		w.check.failures = 0
 		if w.slot.due == CauseStuck {
-			e.clearDue(w.slot) // it has come back before its turn
-			if e.reload != nil && e.reload.wants(w.slot) {
-				e.makeDue(w.slot, CauseReload)
-			}
+			e.clearOwnDue(w.slot) // it has come back before its turn
 		}
 	} else {
 		w.check.failures++
@@ -209,7 +208,7 @@ func (e *Engine) liveProbed(w *worker, err error) {
 // budget allows it: what makes all of them hang at once must not end them all.
 func (e *Engine) stuck(w *worker, why error) {
 	s := w.slot
-	if w.blame != "" || s.due == CauseStuck || e.stopping() {
+	if w.blame != "" || w.sent != 0 || s.due == CauseStuck || e.stopping() {
 		return
 	}
 	e.emit(WorkerStuck{s.number, w.pid, why})
@@ -222,7 +221,7 @@ func (e *Engine) stuck(w *worker, why error) {
 
 // endStuck asks for a core dump, which says where the worker hangs.
 func (e *Engine) endStuck(w *worker) {
-	e.clearDue(w.slot)
+	e.clearOwnDue(w.slot)
 	w.blame = ReasonStuck
 	e.endWith(w, syscall.SIGABRT, abortGrace, "it is stuck")
 }

@@ -25,7 +25,7 @@ func moves() *rapid.Generator[[]move] {
 		return move{
 			Do: rapid.SampledFrom([]string{
 				"wait", "wait", "wait", "exit", "exit", "crash", "forward", "stop", "register", "unregister", "leave behind",
-				"reload", "up", "down", "limits", "notify", "fat",
+				"reload", "up", "down", "limits", "notify", "fat", "stick",
 			}).Draw(t, "do"),
 			Slot: rapid.IntRange(1, 4).Draw(t, "slot"),
 			Code: rapid.SampledFrom([]int{0, 0, 1, 3, 143}).Draw(t, "code"),
@@ -42,7 +42,7 @@ func plans() *rapid.Generator[Plan] {
 		p.Disruption = rapid.SampledFrom([]Disruption{{1, 0}, {2, 0}, {0, 1}, {1, 1}, {0, 2}}).Draw(t, "disruption")
 		p.FollowLimits = rapid.Bool().Draw(t, "follow limits")
 		p.MinCount, p.MaxCount = 0, 6
-		p.MaxRSS = 100
+		p.MaxRSS, p.Watchdog = 100, time.Hour
 		p.MaxAge = time.Duration(rapid.SampledFrom([]int{0, 0, 5, 20}).Draw(t, "max age")) * time.Second
 		if rapid.Bool().Draw(t, "ready by notify") {
 			p.Ready, p.ReadyTimeout = Check{Notify: true}, 2*time.Second
@@ -75,15 +75,42 @@ func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 		plan := plans().Draw(rt, "plan")
 		todo := moves().Draw(rt, "moves")
 		obeys := rapid.Bool().Draw(rt, "workers obey")
+		startsTake := time.Duration(rapid.SampledFrom([]int{0, 0, 700}).Draw(rt, "starts take")) * time.Millisecond
+		stopsTake := time.Duration(rapid.SampledFrom([]int{0, 0, 400}).Draw(rt, "stops take")) * time.Millisecond
 		var broken []string
 		violation := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
 
 		w, _, _ := play(t, plan, func(w *world) {
 			w.stubborn = !obeys
-			if !obeys {
+			switch {
+			case !obeys:
 				w.onSignal = ignoreAllBut(w, 0)
+			case stopsTake > 0:
+				w.onSignal = func(ref Ref, sig syscall.Signal) {
+					if sig == syscall.SIGHUP || sig == syscall.SIGUSR1 {
+						return
+					}
+					w.later(stopsTake, func() {
+						if w.alive[ref] != 0 {
+							w.exit(ref, reaper.Status{Signal: sig})
+						}
+					})
+				}
 			}
-			w.onStart = func(l Launch) Input { return w.checkStart(l, plan, violation) }
+			w.onStart = func(l Launch) Input {
+				w.checkStart(l, plan, violation)
+				if startsTake == 0 || l.Kind != KindWorker {
+					return nil
+				}
+				w.later(startsTake, func() {
+					if w.discard {
+						w.in <- StartFailed{Ref: l.Ref, Err: errDiscarded}
+						return
+					}
+					w.begin(l.Ref)
+				})
+				return Asked{make(chan struct{})}
+			}
 			w.onEvent = func(ev Event) { w.checkDisruption(ev, plan, violation) }
 		}, func(w *world) {
 			for _, m := range todo {
@@ -152,6 +179,10 @@ func (w *world) make(m move) {
 		if ref != (Ref{}) {
 			w.rss[ref] = 200
 		}
+	case "stick":
+		if ref != (Ref{}) {
+			w.in <- Notified{Ref: ref, Trigger: true}
+		}
 	case "stop":
 		w.in <- SignalArrived{syscall.SIGTERM}
 	case "register":
@@ -170,7 +201,7 @@ func (w *world) answer() chan<- error {
 }
 
 // checkStart runs on the engine's goroutine, so it may look at the engine.
-func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) Input {
+func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) {
 	leads := func(env []string) bool { return slices.Contains(env, "BROOD_LEADER=1") }
 	workers, beside := 0, 0
 	for ref := range w.alive {
@@ -201,7 +232,6 @@ func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) 
 			violation("%v is to lead while something is left of %v", l.Ref, ref)
 		}
 	}
-	return nil
 }
 
 // checkDisruption sees to it that brood itself takes down no more ready workers

@@ -56,18 +56,13 @@ func (e *Engine) beginReload(answers []chan<- error) {
 	e.emit(ReloadBegan{Slots: e.reload.total, Down: e.reload.total == 1})
 }
 
-// wants reports whether the slot's worker is older than the reload.
-func (r *reload) wants(s *slot) bool {
-	return s.worker != nil && s.worker.began.Before(r.began)
-}
-
 // finishReload ends a reload that has nothing left to do.
 func (e *Engine) finishReload() {
 	if e.reload == nil {
 		return
 	}
 	for s := range e.slots.all() {
-		if s.due == CauseReload || s.underway == CauseReload || s.due == CauseStuck && e.reload.wants(s) {
+		if s.due == CauseReload || s.reloadToo || s.underway == CauseReload {
 			return
 		}
 	}
@@ -99,6 +94,7 @@ func (e *Engine) dropReload(slot int, why string) *reload {
 			e.clearDue(s)
 			e.recycleIfOld(s)
 		}
+		s.reloadToo = false
 		if s.underway == CauseReload {
 			s.underway = ""
 			e.touch(s)

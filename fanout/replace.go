@@ -72,12 +72,18 @@ func (d Disruption) next(m moment, ready, leads bool, cause ReplaceCause) step {
 // A reload that has yet to come to the slot is not forgotten for its age or size,
 // which its turn serves as well; a stuck worker cannot wait for that.
 func (e *Engine) makeDue(s *slot, cause ReplaceCause) {
-	if s.finished || s.closing || s.due == CauseStuck || s.due == CauseReload && cause != CauseStuck {
+	switch {
+	case s.finished || s.closing:
 		return
-	}
-	if s.due == "" {
+	case s.due == CauseStuck:
+		s.reloadToo = s.reloadToo || cause == CauseReload
+		return
+	case s.due == CauseReload && cause != CauseStuck:
+		return
+	case s.due == "":
 		e.due++
 	}
+	s.reloadToo = s.due == CauseReload
 	s.due = cause
 	e.touch(s)
 }
@@ -85,8 +91,21 @@ func (e *Engine) makeDue(s *slot, cause ReplaceCause) {
 func (e *Engine) clearDue(s *slot) {
 	if s.due != "" {
 		e.due--
-		s.due = ""
+		s.due, s.reloadToo = "", false
 		e.touch(s)
+	}
+}
+
+// clearOwnDue forgets what was wrong with a slot's process itself: it is well
+// again, or gone. A reload wants another one all the same.
+func (e *Engine) clearOwnDue(s *slot) {
+	switch {
+	case s.due == CauseReload:
+	case s.reloadToo:
+		s.due, s.reloadToo = CauseReload, false
+		e.touch(s)
+	default:
+		e.clearDue(s)
 	}
 }
 
@@ -96,6 +115,7 @@ func (e *Engine) replaceDue() {
 	if e.due == 0 {
 		return
 	}
+	now := e.moment()
 	for _, ready := range []bool{false, true} {
 		var last *slot
 		for s := range e.slots.all() {
@@ -103,12 +123,12 @@ func (e *Engine) replaceDue() {
 			case s.due == "" || s.underway != "" || s.closing || (s.state == SlotReady) != ready:
 			case s.worker != nil && s.worker.leader:
 				last = s
-			default:
-				e.replace(s)
+			case e.replace(s, now):
+				now = e.moment() // not for each slot: there may be thousands
 			}
 		}
-		if last != nil && e.moment().underway == 0 {
-			e.replace(last)
+		if last != nil && now.underway == 0 && e.replace(last, now) {
+			now = e.moment()
 		}
 	}
 }
@@ -129,18 +149,21 @@ func (e *Engine) moment() moment {
 	return m
 }
 
-func (e *Engine) replace(s *slot) {
+// replace replaces a slot's process if the budget allows it now, and reports
+// whether it does.
+func (e *Engine) replace(s *slot, now moment) bool {
 	w := s.worker
-	how := e.plan.Disruption.next(e.moment(), s.state == SlotReady, w != nil && w.leader, s.due)
+	how := e.plan.Disruption.next(now, s.state == SlotReady, w != nil && w.leader, s.due)
 	switch {
 	case how == stepWait, s.leaving != nil, s.successor != nil, w != nil && w.sent != 0, w != nil && w.pid == 0:
-		return // or something of it ends, or begins, anyway
+		return false // or something of it ends, or begins, anyway
 	case s.due == CauseStuck:
 		e.endStuck(w)
 	case how == stepSurge:
 		s.underway = s.due
 		e.clearDue(s)
 		s.successor = e.next(s, false)
+		s.successor.beside = true
 		e.touch(s)
 		e.system.Start(e.launch(s.successor))
 	case w == nil: // it waits for its backoff, which is over now
@@ -152,11 +175,13 @@ func (e *Engine) replace(s *slot) {
 		w.replaced = true
 		e.tellToEnd(w, string(s.underway))
 	}
+	return true
 }
 
 // takeOver makes a ready successor the slot's worker; its predecessor is told
 // to end.
 func (e *Engine) takeOver(s *slot) {
+	e.clearOwnDue(s) // it was the predecessor's
 	s.leaving, s.worker, s.successor = s.worker, s.successor, nil
 	s.leaving.replaced = true
 	e.system.WritePIDFile(s.worker.ref)
@@ -199,8 +224,11 @@ func (e *Engine) replacementFailed(s *slot, why string) {
 	s.underway = ""
 	e.touch(s)
 	e.emit(ReplacementFailed{s.number, cause, why})
-	if cause == CauseReload {
+	switch {
+	case cause == CauseReload:
 		e.endReload(s.number, why)
+	case cause == CauseAge && s.worker != nil:
+		e.dueByAge(s.worker, e.plan.Backoff.Max) // it stays, and gets no younger
 	}
 }
 
@@ -214,7 +242,11 @@ func (e *Engine) recycle(w *worker) {
 	const earliest = 0.9
 	age := time.Duration((earliest + (1-earliest)*e.random()) * float64(e.plan.MaxAge))
 	w.oldAt = w.began.Add(age)
-	e.timers.after(time.Until(w.oldAt), func() {
+	e.dueByAge(w, time.Until(w.oldAt))
+}
+
+func (e *Engine) dueByAge(w *worker, after time.Duration) {
+	e.timers.after(after, func() {
 		if s, now := e.incarnation(w.ref); now != nil && s.worker == w {
 			e.makeDue(s, CauseAge)
 		}

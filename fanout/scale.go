@@ -126,12 +126,12 @@ func (e *Engine) openMissing() {
 // takeBack keeps a slot that was about to close.
 func (e *Engine) takeBack(s *slot) {
 	e.slots.keep(s)
-	switch {
-	case s.worker == nil:
+	for _, w := range s.processes() {
+		w.replaced = w.replaced || w.sent != 0 // it does not end by itself
+	}
+	if s.worker == nil {
 		s.restartDue = true
 		e.settle(s)
-	case s.worker.sent != 0:
-		s.worker.replaced = true
 	}
 }
 

@@ -33,6 +33,7 @@ type slot struct {
 	wasReady     bool         // when it began to close
 	finished     bool         // completed or failed for good: nothing will restart it
 	due          ReplaceCause // why its process is to be replaced, "" when it is not
+	reloadToo    bool         // due is CauseStuck, and the reload under way waits for it as well
 	underway     ReplaceCause // the replacement whose new process is not ready yet
 	incarnations int          // processes that the slot has had
 	attempt      int          // restarts since the slot was last stable
@@ -60,6 +61,7 @@ type worker struct {
 	killed   bool   // it got SIGKILL from us
 	blame    Reason // why it was told to end, if that is its own fault
 	replaced bool   // told to end to make room for the next incarnation
+	beside   bool   // started as a successor, without a PID file
 
 	oldAt time.Time // when it gets too old; zero while it is not ready, or for never
 
