@@ -43,6 +43,7 @@ test: go ## vet, format and all tests, with the race detector
 		'busybox=busybox-static:tests with a small shell and of images are skipped' \
 		'promtool=prometheus:tests with a real Prometheus are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
+		'debootstrap=debootstrap:tests of the examples are skipped where no image can be pulled' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
 	@files=$$(gofmt -l .); \
