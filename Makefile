@@ -37,13 +37,13 @@ test: go ## vet, format and all tests, with the race detector
 		'tini=tini:comparisons with it are skipped' \
 		'dumb-init=dumb-init:comparisons with it are skipped' \
 		'gunicorn=gunicorn:tests with a Python service are skipped' \
+		'curl=curl:an example of the docs fails' \
 		'nginx=nginx-light:tests with nginx are skipped' \
 		'wrk=wrk:tests of services under load are skipped' \
 		'expect=expect:tests at a terminal are skipped' \
 		'busybox=busybox-static:tests with a small shell and of images are skipped' \
 		'promtool=prometheus:tests with a real Prometheus are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
-		'debootstrap=debootstrap:tests of the examples are skipped where no image can be pulled' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
 	@files=$$(gofmt -l .); \

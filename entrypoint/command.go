@@ -22,15 +22,15 @@ func isVerb(word string) bool { return slices.Contains(verbs[:], word) }
 // for help or the version, and none at all. handled is false when there is
 // something to run; then it has cost nothing, and Load is next. environ is as
 // for Load.
-func (p Program) dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, code int) {
-	if len(args) == 0 && p.Service == nil {
+func dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, code int) {
+	if len(args) == 0 {
 		writeUsage(stderr)
 		return true, CodeUsage
 	}
-	switch word := first(args); {
+	switch word := args[0]; {
 	case isVerb(word), isCompletionRequest(word):
 		signal.Reset() // a verb ends by Ctrl-C like any command
-		return true, p.runVerb(args, environ, stdout, stderr, newSystem())
+		return true, runVerb(args, environ, stdout, stderr, newSystem())
 	case !mayAskForHelp(args):
 		return false, 0
 	}
@@ -39,18 +39,11 @@ func (p Program) dispatch(args, environ []string, stdout, stderr io.Writer) (han
 	case !errors.Is(err, ErrHelp):
 		return false, 0 // Load will say what is wrong
 	case parsed.help:
-		p.writeHelp(stdout)
+		writeHelp(stdout)
 	default:
 		writeVersion(stdout)
 	}
 	return true, 0
-}
-
-func first(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
 }
 
 // mayAskForHelp reports whether parsing args for --help, -h or --version is
@@ -71,8 +64,8 @@ func mayAskForHelp(args []string) bool {
 
 // complain writes the one line that a wrong command line gets, and is the code
 // to exit with.
-func (p Program) complain(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, p.name()+":", err)
+func complain(stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, "brood:", err)
 	return CodeUsage
 }
 

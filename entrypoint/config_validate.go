@@ -23,9 +23,6 @@ func (c *Config) validate() error {
 	if err := c.validateReplacement(); err != nil {
 		return err
 	}
-	if err := c.validateService(); err != nil {
-		return err
-	}
 	if err := c.validateFinalMetrics(); err != nil {
 		return err
 	}
@@ -78,6 +75,13 @@ func (c *Config) validateFinalMetrics() error {
 	return nil
 }
 
+// wantsOne reports whether there is never more than one worker, unless somebody
+// asks for more later.
+func (c *Config) wantsOne() bool {
+	n := c.Processes.Value
+	return !n.Auto && n.Count <= 1
+}
+
 // usesIndexPorts reports whether a worker's identity makes up a port: an
 // expression such as {8080+index} in a variable or an argument, and nothing is
 // shared.
@@ -128,6 +132,9 @@ func (c *Config) warn() {
 	}
 	if n := c.Processes.Value; !n.Auto && n.Count > 0 && c.ReadyMin.Value > n.Count {
 		add("%s %d is more than %s %d: brood will never be ready", c.name(&c.ReadyMin), c.ReadyMin.Value, c.name(&c.Processes), n.Count)
+	}
+	if page := c.WorkerMetrics.Value; page != nil && !page.UsesIdentity() && !c.wantsOne() {
+		add("%s %s is the same for all workers: with {slot} or {9100+index} in it each has a page of its own", c.name(&c.WorkerMetrics), page)
 	}
 	for _, hook := range []*value[[]string]{&c.Prepare, &c.Finish, &c.OnWorkerExit} {
 		if word := shellSyntax(hook.Value); word != "" {

@@ -18,10 +18,6 @@ const (
 unless told otherwise, adopts and reaps orphans, passes signals on, and stops
 everybody within a known time, the finish hook included.`
 
-	serviceSummary = `It is its own brood, by github.com/brood-init/brood/service: it starts itself
-as its workers, one for each CPU that the container may use unless told
-otherwise. Words after -- are the program's own, for it to say what they mean.`
-
 	docsURL = "https://github.com/brood-init/brood/tree/main/docs"
 )
 
@@ -67,16 +63,7 @@ func signalDocs() []signalDoc {
 }
 
 // usageLines are the forms of a command line.
-func (p Program) usageLines() []string {
-	if p.Service != nil {
-		return []string{
-			p.Name + " [flags] [-- words of the program's own...]",
-			p.Name + " check [flags] [-- words...]",
-			p.Name + " status|health|events [flags]",
-			p.Name + " scale|reload|stop [flags]",
-			p.Name + " version|completion|help",
-		}
-	}
+func usageLines() []string {
 	return []string{
 		"brood [flags] [--] command [args...]",
 		"brood check [flags] -- command [args...]",
@@ -89,26 +76,20 @@ func (p Program) usageLines() []string {
 // writeUsage is the short form, for a command line with nothing on it.
 func writeUsage(w io.Writer) {
 	fmt.Fprintf(w, "brood: %s\n\nUsage:\n", tagline)
-	for _, l := range (Program{}).usageLines() {
+	for _, l := range usageLines() {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
 	fmt.Fprintln(w, "\nbrood --help says more.")
 }
 
-func (p Program) writeHelp(w io.Writer) {
-	if p.Service != nil {
-		fmt.Fprintf(w, "%s: a service that runs N copies of itself\n\n%s\n\nUsage:\n", p.Name, serviceSummary)
-	} else {
-		fmt.Fprintf(w, "brood: %s\n\n%s\n\nUsage:\n", tagline, summary)
-	}
-	for _, l := range p.usageLines() {
+func writeHelp(w io.Writer) {
+	fmt.Fprintf(w, "brood: %s\n\n%s\n\nUsage:\n", tagline, summary)
+	for _, l := range usageLines() {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
-	if p.Service == nil {
-		fmt.Fprint(w, "\nExamples:\n")
-		for _, e := range examples() {
-			fmt.Fprintf(w, "  %-48s %s\n", e.line, e.does)
-		}
+	fmt.Fprint(w, "\nExamples:\n")
+	for _, e := range examples() {
+		fmt.Fprintf(w, "  %-48s %s\n", e.line, e.does)
 	}
 	fmt.Fprint(w, "\nFlags end at the first word that is none, or at --. Each flag has a variable; a\n"+
 		"flag outranks its variable, that outranks --env-file, that outranks the default.\n")
@@ -159,12 +140,12 @@ func (r setting) meaning() string {
 }
 
 // writeVerbHelp is the help of one verb.
-func (p Program) writeVerbHelp(w io.Writer, verb *cobra.Command) {
+func writeVerbHelp(w io.Writer, verb *cobra.Command) {
 	if !verb.HasParent() {
-		p.writeHelp(w)
+		writeHelp(w)
 		return
 	}
-	fmt.Fprintf(w, "%s %s: %s\n\nUsage:\n  %s %s\n", p.name(), verb.Name(), verb.Short, p.name(), verb.Use)
+	fmt.Fprintf(w, "brood %s: %s\n\nUsage:\n  brood %s\n", verb.Name(), verb.Short, verb.Use)
 	if verb.Long != "" {
 		fmt.Fprintf(w, "\n%s\n", verb.Long)
 	}

@@ -23,23 +23,18 @@ import (
 // all, before anything that takes time; they arrive on queue, which must have
 // room for a burst of them and may hold some already.
 func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
-	return Program{}.Main(args, environ, stdin, stdout, stderr, queue)
-}
-
-// Main is the function Main for any Program.
-func (p Program) Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
 	sig := takeSignals(queue)
-	if handled, code := p.dispatch(args, environ, stdout, stderr); handled {
+	if handled, code := dispatch(args, environ, stdout, stderr); handled {
 		return code
 	}
-	cfg, err := p.load(args, environ)
+	cfg, err := Load(args, environ)
 	if err != nil {
-		p.complain(stderr, err)
+		complain(stderr, err)
 		return exitCode(err)
 	}
 	code, err := start(cfg, sig, environ, stdin, stdout, stderr)
 	if err != nil {
-		p.complain(stderr, err)
+		complain(stderr, err)
 		return exitCode(err)
 	}
 	return code
@@ -104,10 +99,7 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	if err != nil {
 		return 0, errors.Join(err, w.close())
 	}
-	cwd := ""
-	if !cfg.hasTasks() {
-		cwd = leaveDirectory()
-	}
+	cwd := leaveDirectory()
 	plan.Foreground = plan.InheritStdin && stdin.Fd() == 0 && tty.IsControlling(0)
 	if plan.Foreground {
 		// A shell may stop and resume us at any moment, and the worker with us.
@@ -161,7 +153,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 		}, func(error) { close(stop) })
 	}
 	engine.Also(func(_ time.Time, ev fanout.Event) {
-		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
+		if scaled, ok := ev.(fanout.Scaled); ok {
 			debug.SetMemoryLimit(memoryLimit(scaled.To))
 		}
 	})
@@ -176,15 +168,14 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	if plan.FollowLimits {
 		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
 	}
-	ended, left := make(chan error, 1), make(chan struct{})
-	defer close(left)
+	ended := make(chan error, 1)
 	go func() { ended <- group.Run() }()
 	select {
 	case err := <-ended:
 		if err != nil {
 			log.write(warnLine("an actor failed", slog.String("error", err.Error())))
 		}
-	case <-overdue(engine, left):
+	case <-overdue(engine):
 		log.write(warnLine("leaving although a part of brood does not end"))
 	}
 	return engine.Outcome().Code
@@ -194,17 +185,13 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 const lastMoment = 500 * time.Millisecond
 
 // overdue is closed when the engine has ended and the rest should have, too:
-// brood leaves at the end of its budget whatever is stuck. It is no longer
-// wanted when left is closed.
-func overdue(engine *fanout.Engine, left <-chan struct{}) <-chan struct{} {
+// brood leaves at the end of its budget whatever is stuck.
+func overdue(engine *fanout.Engine) <-chan struct{} {
 	late := make(chan struct{})
 	go func() {
 		<-engine.Done()
-		select {
-		case <-time.After(lastMoment):
-			close(late)
-		case <-left:
-		}
+		<-time.After(lastMoment)
+		close(late)
 	}()
 	return late
 }
@@ -266,9 +253,7 @@ func forwardSignals(sig *signals, host *fanout.Host, w *window, begun, stop <-ch
 			begun = nil
 			reserveThreads() // for a lone worker it had to wait
 			sig.takeOthers(stop)
-			if !w.cfg.hasTasks() {
-				tuneRuntime(w.engine.Snapshot().Wanted)
-			}
+			tuneRuntime(w.engine.Snapshot().Wanted)
 		case <-stop:
 			return
 		}

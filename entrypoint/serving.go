@@ -20,6 +20,7 @@ import (
 	"github.com/brood-init/brood/internal/httpd"
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/metrics"
+	"github.com/brood-init/brood/metrics/scraping"
 )
 
 // window is what others see of the brood: the control socket and the HTTP
@@ -40,6 +41,7 @@ type window struct {
 	// gatherer is made when it is first needed: it is not cheap, and the first
 	// worker goes first.
 	gatherer func() *metrics.Gatherer
+	scraper  func() *scraping.Scraper // likewise; nil if workers are not asked
 }
 
 // newWindow opens what was asked for by name: if that cannot be had nothing is
@@ -47,6 +49,7 @@ type window struct {
 func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision) (*window, error) {
 	w := &window{cfg: cfg, log: log, table: metrics.NewTable(), count: count, began: time.Now()}
 	w.gatherer = sync.OnceValue(w.newGatherer)
+	w.scraper = sync.OnceValue(w.newScraper)
 	path, explicit := cfg.controlPath(pattern)
 	w.socket = path
 	if explicit && path != "" {
@@ -131,7 +134,8 @@ func (w *window) serveHTTP(stop <-chan struct{}) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(w.gatherer(), metrics.HandlerOptions{
-		Table: w.table,
+		Table:   w.table,
+		Workers: w.scraper(),
 		Panicked: func(value any, stack []byte) {
 			w.report(fmt.Errorf("cannot make the page of metrics: internal error: %v\n%s", value, stack))
 		},
@@ -190,8 +194,13 @@ func (w *window) writeFinalMetrics() error {
 }
 
 func (w *window) newGatherer() *metrics.Gatherer {
+	var scrapes metrics.Scrapes
+	if s := w.scraper(); s != nil {
+		scrapes = s
+	}
 	return metrics.New(metrics.Options{
 		Table:       w.table,
+		Workers:     scrapes,
 		Snapshot:    w.engine.Snapshot,
 		CountSource: func() cgroup.Source { return w.count.Source },
 		Detail:      metrics.Detail(w.cfg.MetricsDetail.Value),

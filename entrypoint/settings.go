@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/probe"
 	"github.com/brood-init/brood/internal/sockets"
 	"github.com/brood-init/brood/internal/staging"
 	"github.com/brood-init/brood/pidfiles"
@@ -69,6 +70,7 @@ type settings struct {
 
 	MetricsAddr   value[string]        `split_words:"true"` // empty is nowhere
 	MetricsDetail value[MetricsDetail] `split_words:"true"`
+	WorkerMetrics value[*probe.Probe]  `split_words:"true"` // nil is none
 	ReadyMin      value[int]           `split_words:"true"` // 0 is by default
 	Control       value[string]        `split_words:"true"` // empty is beside the PID files
 

@@ -109,6 +109,10 @@ func healthTable() []setting {
 			help:  "how much is exported for each worker; auto is full up to 128 slots",
 			field: func(s *settings) field { return choice(&s.MetricsDetail, details) },
 		}, {
+			name: "worker-metrics", group: groupHealth, value: "URL", shown: none,
+			help:  "where each worker serves metrics of its own, which brood's page then has too, by worker: http://127.0.0.1:{9100+index}/metrics or unix:///run/app/{slot}.sock:/metrics",
+			field: func(s *settings) field { return scalar(&s.WorkerMetrics, parseWorkerMetrics) },
+		}, {
 			name: "ready-min", group: groupHealth, value: "N", shown: "all but one, at least one",
 			help:  "how many workers must be ready for /readyz to say so, once all have been",
 			field: func(s *settings) field { return scalar(&s.ReadyMin, parseReadyMin) },

@@ -73,6 +73,7 @@ func samples() map[string]sample {
 
 		"metrics-addr":    {":1", "127.0.0.1:2", "[::1]:0", []string{"9180", "x", ":x", ":65536", ":-1", "a:b:c", "http://x:1", "ho st :1 "}},
 		"metrics-detail":  {"full", "short", "auto", []string{"long"}},
+		"worker-metrics":  {"http://127.0.0.1:{9100+index}/metrics", "unix:///run/{slot}.sock:/metrics", "none", []string{"9100", "https://x:1/", "tcp://x:1", "unix:///x", "http://:x/", "http://h:1/{pid}"}},
 		"ready-min":       {"1", "2", "3", []string{"0", "-1", "all", "50%"}},
 		"termination-log": {"/run/file", "/run/environment", "none", nil},
 		"final-metrics":   {"/run/file", "/run/environment", "none", nil},

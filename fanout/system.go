@@ -92,10 +92,7 @@ type Ref struct {
 type Launch struct {
 	Ref
 	Args []string
-	// Task is run instead of Args, until Until at most if that is set.
-	Task  Task
-	Until time.Time
-	Env   []string
+	Env  []string
 	// Stdin passes brood's stdin on, and on a terminal the foreground;
 	// otherwise the process reads /dev/null.
 	Stdin bool

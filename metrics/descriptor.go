@@ -50,6 +50,7 @@ const (
 	fromFinal    = "/proc/PID/stat, the zombie's at the end"
 	fromBuild    = "build"
 	fromGatherer = "this package"
+	fromWorkers  = "`--worker-metrics`"
 )
 
 func labelled(name string, values ...string) []Label { return []Label{{name, values}} }

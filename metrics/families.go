@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"github.com/brood-init/brood/internal/cgroup"
+	"github.com/brood-init/brood/metrics/scraping"
 )
 
 // family is an index of the table.
@@ -62,6 +63,12 @@ const (
 	panics
 	readErrors
 	requests
+
+	scrapeUp
+	scrapeDuration
+	scrapeSamples
+	scrapeDropped
+	scrapeFailures
 
 	cgroupCPULimit
 	cgroupCPUUsage
@@ -308,6 +315,27 @@ func table() [familyCount]Descriptor {
 		requests: {
 			"brood_metrics_requests_total", Counter, labelled("code", requestCodes()...),
 			"Requests for this page, by the status code of the answer.", true, fromGatherer,
+		},
+
+		scrapeUp: {
+			"brood_scrape_up", Gauge, worker(),
+			"Whether the worker's own page is on this one (1) or could not be had (0); absent while it is not ready.", true, fromWorkers,
+		},
+		scrapeDuration: {
+			"brood_scrape_duration_seconds", Gauge, worker(),
+			"Time that it took to get the worker's own page and to read it in seconds.", true, fromWorkers,
+		},
+		scrapeSamples: {
+			"brood_scrape_samples", Gauge, worker(),
+			"Samples on the worker's own page, those included that are left out here.", true, fromWorkers,
+		},
+		scrapeDropped: {
+			"brood_scrape_dropped_samples_total", Counter, labelled("reason", scraping.Drops()...),
+			"Samples of workers' own pages that were left out.", true, fromWorkers,
+		},
+		scrapeFailures: {
+			"brood_scrape_failures_total", Counter, labelled("reason", scraping.Failures()...),
+			"Workers' own pages that could not be had.", true, fromWorkers,
 		},
 
 		cgroupCPULimit: {

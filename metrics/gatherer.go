@@ -40,7 +40,10 @@ type Options struct {
 	// has it; nil or an empty answer leaves it out.
 	CountSource func() cgroup.Source
 	Detail      Detail
-	Build       Build
+	// Workers tells how asking the workers for their own pages went; nil if
+	// nobody asks them.
+	Workers Scrapes
+	Build   Build
 	// Started is when brood started; zero is now.
 	Started time.Time
 	// Proc is where /proc is mounted; empty is /proc.
@@ -68,6 +71,7 @@ type Gatherer struct {
 	registered []*registeredRow // by index
 	group      *cgroup.Group    // nil until the first scrape
 	cgroup     *cgroupSeries
+	scrapes    *scrapedSeries
 	errors     [sourceCount]uint64
 	full       bool // of this scrape
 
@@ -120,6 +124,7 @@ func (g *Gatherer) build() {
 	f := newFamilies(timestamppb.New(g.options.Started))
 	g.brood = newBroodSeries(f, g.options)
 	g.cgroup = newCgroupSeries(f)
+	g.scrapes = newScrapedSeries(f)
 	g.shared = newWorkerLabels()
 	g.rows = make(map[int]*workerRow)
 	g.known = make(map[int]bool)
@@ -139,6 +144,7 @@ func (g *Gatherer) collect() {
 	g.self()
 	g.zombies()
 	g.controlGroup()
+	g.scraped(snapshot)
 	for i := range g.errors { // last, to tell of this scrape too
 		g.brood.readErrors[i].put(float64(g.errors[i]))
 	}

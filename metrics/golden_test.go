@@ -15,6 +15,7 @@ import (
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/internal/proc"
+	"github.com/brood-init/brood/metrics/scraping"
 	"github.com/brood-init/brood/pidfiles"
 	"github.com/brood-init/brood/reaper"
 )
@@ -90,11 +91,11 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 	first := &fanout.Snapshot{Slots: []*fanout.SlotView{{Slot: 1}, {Slot: 2}, {Slot: 3}, {Slot: 4}}}
 	snapshots := []*fanout.Snapshot{first, {
 		Phase: fanout.PhaseRunning, Wanted: 3, Ready: 1,
-		Slots:      []*fanout.SlotView{{Slot: 1}, {Slot: 2}, {Slot: 3}},
+		Slots:      []*fanout.SlotView{{Slot: 1, Incarnation: 2, PID: 11}, {Slot: 2, Incarnation: 2, PID: 12}, {Slot: 3}},
 		Registered: []fanout.RegisteredProcess{{Index: 0, PID: 41, Comm: "helper"}},
 	}}
 	g := newTestGatherer(tb, f, fixture, Options{
-		Table: table, Detail: detail, CountSource: func() cgroup.Source { return cgroup.SourceCgroup },
+		Table: table, Detail: detail, Workers: toldScrapes{}, CountSource: func() cgroup.Source { return cgroup.SourceCgroup },
 		Snapshot: func() *fanout.Snapshot {
 			now := snapshots[0]
 			if len(snapshots) > 1 {
@@ -106,6 +107,19 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 	scrape(tb, g)
 	return g
 }
+
+// toldScrapes is a round that has asked worker 1, and worker 2 when that was
+// another process.
+type toldScrapes struct{}
+
+func (toldScrapes) Last() []scraping.Result {
+	return []scraping.Result{
+		{Slot: 1, Incarnation: 2, Up: true, Took: 250 * time.Millisecond, Samples: 40}, {Slot: 2, Incarnation: 1}, {Slot: 9, Incarnation: 1},
+	}
+}
+
+func (toldScrapes) Failed() []uint64  { return []uint64{1, 2, 3, 4, 5} }
+func (toldScrapes) Dropped() []uint64 { return []uint64{6, 7, 8} }
 
 func TestPage(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -7,6 +7,9 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"github.com/brood-init/brood/metrics/merge"
+	"github.com/brood-init/brood/metrics/scraping"
 )
 
 // HandlerOptions configures Handler. The zero value is useful.
@@ -16,6 +19,8 @@ type HandlerOptions struct {
 	// Panicked is told of a panic in gathering or encoding, from a goroutine of
 	// its own. It must not block for long.
 	Panicked func(value any, stack []byte)
+	// Workers asks the workers for their own pages; nil asks nobody.
+	Workers *scraping.Scraper
 	// Timeout bounds a request from its arrival until its page is complete; 0
 	// is 5 s. A scraper that says it has less is believed.
 	Timeout time.Duration
@@ -33,6 +38,9 @@ type HandlerOptions struct {
 //   - The page is written to the client afterwards, when nothing is held any
 //     more but one of a few places.
 //   - A panic is an answer with code 500.
+//
+// Workers are asked before that, and only for part of the time that there is: one
+// that hangs keeps nobody from brood's own figures.
 type handler struct {
 	pages  exposition
 	o      HandlerOptions
@@ -79,7 +87,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-h.places }()
-	p, err := h.page(ctx, r)
+	want := wantedBy(r)
+	workers, err := h.collect(ctx, want)
+	if err != nil {
+		h.refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	p, err := h.page(ctx, want, workers)
 	if err != nil {
 		code := http.StatusServiceUnavailable
 		if p != nil {
@@ -95,18 +109,29 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.pool.put(p)
 }
 
+// collect gets the workers' part of the page.
+func (h *handler) collect(ctx context.Context, want wanted) (scraping.Collection, error) {
+	style, ok := merge.StyleOf(string(want.format))
+	if h.o.Workers == nil || !ok {
+		return scraping.Collection{}, nil
+	}
+	return h.o.Workers.Collect(ctx, style, want.only)
+}
+
 // page makes a page, or returns why there is none: with a page in hand that it
 // broke, without one that it was not there in time. What is not there in time is
 // left to its goroutine, of which there is one at most.
-func (h *handler) page(ctx context.Context, r *http.Request) (*page, error) {
+func (h *handler) page(ctx context.Context, want wanted, workers scraping.Collection) (*page, error) {
 	if !take(ctx, h.turn) {
+		workers.Release()
 		return nil, fmt.Errorf("cannot make a page in time: another one is being made")
 	}
 	p := h.pool.get()
 	broken := make(chan error, 1)
 	go func() {
 		defer func() { <-h.turn }()
-		broken <- h.encode(p, r)
+		defer workers.Release()
+		broken <- h.encode(p, want, workers.Page)
 	}()
 	select {
 	case err := <-broken:
@@ -116,14 +141,14 @@ func (h *handler) page(ctx context.Context, r *http.Request) (*page, error) {
 	}
 }
 
-func (h *handler) encode(p *page, r *http.Request) (err error) {
+func (h *handler) encode(p *page, want wanted, workers []byte) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("cannot make a page: internal error")
 			h.o.Panicked(v, debug.Stack())
 		}
 	}()
-	h.pages.answer(p, r)
+	h.pages.answer(p, want, workers)
 	return nil
 }
 

@@ -123,7 +123,7 @@ func TestFamiliesAreSortedAndNoneIsEmpty(t *testing.T) {
 func TestEnumerationsAreThereFromTheStart(t *testing.T) {
 	f := newFakeProc(t)
 	table := NewTable()
-	g := newTestGatherer(t, f, "", Options{Table: table, Snapshot: func() *fanout.Snapshot { return &fanout.Snapshot{} }})
+	g := newTestGatherer(t, f, "", Options{Table: table, Workers: toldScrapes{}, Snapshot: func() *fanout.Snapshot { return &fanout.Snapshot{} }})
 	start(table, 1, 1, 10, began())
 	f.stat(proc.Stat{PID: 10, State: 'S', PPID: testSelf, Threads: 1, StartTicks: 1})
 	f.io(10, 0, 0)

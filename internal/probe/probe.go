@@ -141,14 +141,18 @@ func (p *Probe) Check(ctx context.Context, of expand.Values) error {
 	if p.kind == requests {
 		return p.request(ctx, of)
 	}
-	conn, err := p.dial(ctx, of)
+	conn, err := p.Dial(ctx, of)
 	if err != nil {
 		return brief(err)
 	}
 	return conn.Close()
 }
 
-func (p *Probe) dial(ctx context.Context, of expand.Values) (net.Conn, error) {
+// UsesIdentity reports whether workers are asked at different places.
+func (p *Probe) UsesIdentity() bool { return p.address.UsesIdentity() || p.page.UsesIdentity() }
+
+// Dial connects to the worker.
+func (p *Probe) Dial(ctx context.Context, of expand.Values) (net.Conn, error) {
 	address := p.address.Expand(of)
 	if host, port, err := net.SplitHostPort(address); err == nil && host == "" {
 		address = net.JoinHostPort("localhost", port)
@@ -160,18 +164,44 @@ func (p *Probe) dial(ctx context.Context, of expand.Values) (net.Conn, error) {
 // mostHeader bounds what a worker may answer with: the rest is not read.
 const mostHeader = 16 << 10
 
-func (p *Probe) request(ctx context.Context, of expand.Values) error {
-	transport := &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, of) },
-		DisableKeepAlives:      true,
-		MaxResponseHeaderBytes: mostHeader,
+// ParsePage reads where a worker has a page: http://HOST:PORT/PATH or
+// unix:///SOCKET:/PATH.
+func ParsePage(text string) (*Probe, error) {
+	const wanted = "want http://HOST:PORT/PATH or unix:///SOCKET:/PATH"
+	scheme, rest, _ := strings.Cut(text, "://")
+	switch scheme {
+	case "unix", "http+unix":
+		if !strings.Contains(rest, ":/") {
+			return nil, errors.New(wanted + ", a colon between the socket and the path")
+		}
+		text = "http+unix://" + rest
+	case "http":
+	case "https":
+		return nil, errors.New("https would need a certificate to trust: " + wanted)
+	default:
+		return nil, errors.New(wanted)
 	}
-	defer transport.CloseIdleConnections()
+	return Parse(text)
+}
+
+// Request asks the worker for the page, over a connection of Dial. There is no
+// request for the zero Probe, nor for one that only connects.
+func (p *Probe) Request(ctx context.Context, of expand.Values) (*http.Request, error) {
 	host := p.host.Expand(of)
 	if host == "" || strings.HasPrefix(host, ":") {
 		host = "localhost" + host
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+p.page.Expand(of), nil)
+	return http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+p.page.Expand(of), http.NoBody)
+}
+
+func (p *Probe) request(ctx context.Context, of expand.Values) error {
+	transport := &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Dial(ctx, of) },
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: mostHeader,
+	}
+	defer transport.CloseIdleConnections()
+	request, err := p.Request(ctx, of)
 	if err != nil {
 		return err
 	}

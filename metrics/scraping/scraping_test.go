@@ -1,0 +1,438 @@
+package scraping
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+
+	"github.com/brood-init/brood/internal/expand"
+	"github.com/brood-init/brood/internal/probe"
+	"github.com/brood-init/brood/metrics/merge"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const plain = "text/plain; version=0.0.4"
+
+func asText() merge.Style {
+	return merge.Style{Format: merge.Text, Escaping: model.NoEscaping, ContentType: plain}
+}
+
+// brood is some workers, each with a socket of its own.
+type brood struct {
+	*Scraper
+	targets atomic.Pointer[[]Target]
+	panics  atomic.Int64
+	dir     string
+}
+
+func newBrood(t *testing.T, workers ...http.Handler) *brood {
+	t.Helper()
+	b := &brood{dir: t.TempDir()}
+	page, err := probe.ParsePage("unix://" + b.dir + "/{slot}.sock:/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []Target
+	for i, h := range workers {
+		slot := i + 1
+		targets = append(targets, Target{Slot: slot, Incarnation: 1, Place: expand.Values{Slot: slot, Index: i, Count: len(workers)}})
+		if h == nil {
+			continue // nobody listens
+		}
+		l, err := net.Listen("unix", filepath.Join(b.dir, fmt.Sprint(slot)+".sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(h)
+		server.Listener.Close()
+		server.Listener = l
+		server.Start()
+		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	}
+	b.targets.Store(&targets)
+	b.Scraper = New(Options{
+		Page: page, Targets: func() []Target { return *b.targets.Load() }, Rules: merge.Rules{Label: "worker"},
+		Panicked: func(any, []byte) { b.panics.Add(1) },
+	})
+	t.Cleanup(func() { b.clients.keep(nil) })
+	return b
+}
+
+// collect asks everybody, and returns the page.
+func (b *brood) collect(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := b.Collect(ctx, asText(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	return string(c.Page)
+}
+
+func says(page string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", plain)
+		_, _ = io.WriteString(w, page)
+	}
+}
+
+// zipped compresses what a worker says, asked or not.
+func zipped(page io.Reader) http.HandlerFunc {
+	var body bytes.Buffer
+	zip := gzip.NewWriter(&body)
+	_, _ = io.Copy(zip, page)
+	_ = zip.Close()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", plain)
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(body.Bytes())
+	}
+}
+
+func TestAWorkerThatMisbehavesCostsOnlyItsOwnSeries(t *testing.T) {
+	t.Parallel()
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for line := bytes.Repeat([]byte("x"), 1<<16); ; {
+			if _, err := w.Write(line); err != nil {
+				return
+			}
+		}
+	}
+	trickles := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, "a 1\n"); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			select {
+			case <-r.Context().Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	dies := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, "a 1\n")
+		panic(http.ErrAbortHandler)
+	}
+	moved := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+	}
+	html := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<p>Hello")
+	}
+	brotli := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "br")
+		_, _ = io.WriteString(w, "a 1\n")
+	}
+	noZip := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = io.WriteString(w, manySeries(9))
+	}
+	headers := func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 100 {
+			w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 1000))
+		}
+	}
+	for name, c := range map[string]struct {
+		worker http.Handler
+		reason string
+	}{
+		"nobody listens":           {nil, "unreachable"},
+		"dies in its answer":       {http.HandlerFunc(dies), "unreachable"},
+		"100 KB of headers":        {http.HandlerFunc(headers), "unreachable"},
+		"hangs":                    {http.HandlerFunc(hangs), "timeout"},
+		"a line now and then":      {http.HandlerFunc(trickles), "timeout"},
+		"not found":                {http.NotFoundHandler(), "status"},
+		"a redirect":               {http.HandlerFunc(moved), "status"},
+		"HTML":                     {http.HandlerFunc(html), "format"},
+		"garbage":                  {says("\x00\x01\x02\n"), "format"},
+		"a line of a megabyte":     {says(strings.Repeat("x", 1<<20) + "\n"), "format"},
+		"another compression":      {http.HandlerFunc(brotli), "format"},
+		"no compression":           {http.HandlerFunc(noZip), "format"},
+		"without end":              {http.HandlerFunc(endless), "too_large"},
+		"a bomb":                   {zipped(io.LimitReader(zeros{}, 64<<20)), "too_large"},
+		"25,000 series":            {says(manySeries(25_000)), "too_large"},
+		"25,000 series compressed": {zipped(strings.NewReader(manySeries(25_000))), "too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBrood(t, says("a 1\n"), c.worker, zipped(strings.NewReader("a 3\n")))
+			begun := time.Now()
+			page := b.collect(t)
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if want := "# TYPE a untyped\na{worker=\"1\"} 1\na{worker=\"3\"} 3\n"; page != want {
+				t.Errorf("the page is %.1000q", page)
+			}
+			for i, r := range b.Last() {
+				if r.Slot != i+1 || r.Up != (i != 1) || r.Took <= 0 || r.Up != (r.Samples == 1) {
+					t.Errorf("result %+v", r)
+				}
+			}
+			for i, reason := range Failures() {
+				want := uint64(0)
+				if reason == c.reason {
+					want = 1
+				}
+				if n := b.Failed()[i]; n != want {
+					t.Errorf("%s is counted %d times", reason, n)
+				}
+			}
+			if b.panics.Load() != 0 {
+				t.Error("there was a panic")
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+func manySeries(n int) string {
+	var page strings.Builder
+	for i := range n {
+		fmt.Fprintf(&page, "a{b=\"%d\"} 1\n", i)
+	}
+	return page.String()
+}
+
+func TestAHundredHangingWorkersTakeNoLongerThanTheirTime(t *testing.T) {
+	t.Parallel()
+	workers := make([]http.Handler, 100)
+	for i := range workers {
+		workers[i] = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	}
+	workers[99] = says("a 1\n")
+	b := newBrood(t, workers...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	begun := time.Now()
+	c, err := b.Collect(ctx, asText(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	if took := time.Since(begun); took > 4500*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	if want := "# TYPE a untyped\na{worker=\"100\"} 1\n"; string(c.Page) != want {
+		t.Errorf("the page is %q", c.Page)
+	}
+}
+
+func TestWhoHasLittleTimeIsAnsweredInIt(t *testing.T) {
+	t.Parallel()
+	b := newBrood(t, says("a 1\n"), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	c, err := b.Collect(ctx, asText(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	if !strings.Contains(string(c.Page), `a{worker="1"} 1`) {
+		t.Errorf("the page is %q", c.Page)
+	}
+}
+
+func TestThoseWhoAskAtTheSameTimeShareARound(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	held := make(chan struct{})
+	b := newBrood(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		<-held
+		_, _ = io.WriteString(w, "a 1\n")
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	ask := func(ctx context.Context, failing bool) {
+		c, err := b.Collect(ctx, asText(), nil)
+		if failing {
+			if err == nil {
+				t.Error("who has gone was answered")
+			}
+			return
+		}
+		if err != nil || string(c.Page) != "# TYPE a untyped\na{worker=\"1\"} 1\n" {
+			t.Errorf("%q, %v", c.Page, err)
+		}
+		c.Release()
+	}
+	all.Go(func() { ask(ctx, false) })
+	until(t, "the worker is asked", func() bool { return asked.Load() == 1 })
+	later, cancelLater := context.WithTimeout(t.Context(), time.Minute)
+	defer cancelLater()
+	gone, leave := context.WithTimeout(t.Context(), time.Minute)
+	for range 20 {
+		all.Go(func() { ask(later, false) })
+	}
+	all.Go(func() { ask(gone, true) })
+	until(t, "all have joined", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, r := range b.rounds {
+			return r.users == 23
+		}
+		return false
+	})
+	leave()
+	until(t, "one has gone", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, r := range b.rounds {
+			return r.users == 22
+		}
+		return false
+	})
+	close(held)
+	all.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the worker was asked %d times", n)
+	}
+	ask(later, false)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("a later round was none: asked %d times", n)
+	}
+}
+
+func TestAConnectionLastsAsLongAsTheProcess(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	connections := map[string]int{}
+	b := newBrood(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		connections[fmt.Sprint(r.Context().Value(http.LocalAddrContextKey), r.Header["Cookie"])]++
+		w.Header().Set("Set-Cookie", "a=b")
+		_, _ = io.WriteString(w, "a 1\n")
+	}))
+	opened := func() int { return len(b.clients.bySlot) }
+	for range 5 {
+		b.collect(t)
+	}
+	first := b.clients.bySlot[1]
+	b.targets.Store(&[]Target{{Slot: 1, Incarnation: 2, Place: expand.Values{Slot: 1, Count: 1}}})
+	b.collect(t)
+	if b.clients.bySlot[1] == first || opened() != 1 {
+		t.Error("another process is asked over the connection to the one before")
+	}
+	b.targets.Store(&[]Target{})
+	b.collect(t)
+	if opened() != 0 {
+		t.Error("the client of a slot that is gone stays")
+	}
+	if len(connections) != 1 {
+		t.Errorf("a cookie came back: %v", connections)
+	}
+}
+
+func TestWorkersAreAskedForThePagesFormat(t *testing.T) {
+	t.Parallel()
+	var got atomic.Pointer[http.Header]
+	b := newBrood(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got.Store(&r.Header)
+		_, _ = io.WriteString(w, "a 1\n")
+	}))
+	for _, contentType := range []string{
+		plain + "; charset=utf-8; escaping=allow-utf-8",
+		"application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+		"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores",
+	} {
+		style, ok := merge.StyleOf(contentType)
+		if !ok {
+			t.Fatal(contentType)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		c, err := b.Collect(ctx, style, nil)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Release()
+		h := *got.Load()
+		media, _, _ := strings.Cut(contentType, ";")
+		if accept := h.Get("Accept"); !strings.HasPrefix(accept, media) || !strings.Contains(accept, "text/plain;version=0.0.4") {
+			t.Errorf("for %s it is %s", contentType, accept)
+		}
+		if h.Get("Accept-Encoding") != "identity" || h.Get("X-Prometheus-Scrape-Timeout-Seconds") == "" {
+			t.Errorf("the request has %v", h)
+		}
+	}
+}
+
+// What is kept of big pages between scrapes is bounded, and goes in time.
+func TestManyBigRoundsNeedNoMoreMemoryThanAFew(t *testing.T) {
+	workers := make([]http.Handler, 8)
+	for i := range workers {
+		workers[i] = says(manySeries(1000))
+	}
+	b := newBrood(t, workers...)
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC() // what pools hold goes with the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for range 5 {
+		b.collect(t)
+	}
+	before := heap()
+	for range 40 {
+		b.collect(t)
+	}
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("%d KB have become %d KB", before>>10, after>>10)
+	}
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for tick := time.NewTicker(time.Millisecond); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]string{
+		errStatus: "status", errTooLarge: "too_large", merge.ErrSamples: "too_large", merge.ErrFormat: "format", errEncoding: "format",
+		context.DeadlineExceeded: "timeout", os.ErrDeadlineExceeded: "timeout", io.ErrUnexpectedEOF: "unreachable", errors.New("x"): "unreachable",
+	} {
+		if got := Failures()[reasonOf(err)]; got != want {
+			t.Errorf("%v is %s", err, got)
+		}
+	}
+	if len(Failures()) != int(failureCount) || len(Drops()) != dropCount {
+		t.Error("the names are not as many as what they name")
+	}
+}
