@@ -7,6 +7,10 @@
 #
 #   docker build --target example -t brood-example .
 #
+# With TLS and passwords for the listener of metrics (--web-config-file):
+#
+#   docker build --build-arg TAGS=webconfig -t brood .
+#
 # It builds for the platform of --platform. Builders without BuildKit do not
 # know the platform variables, and build for the machine that they run on.
 
@@ -19,8 +23,9 @@ COPY . .
 ARG TARGETARCH
 ARG VERSION=
 ARG REVISION=
+ARG TAGS=
 RUN package=github.com/brood-init/brood/entrypoint; \
-    GOARCH=${TARGETARCH:-$(go env GOARCH)} go build -trimpath \
+    GOARCH=${TARGETARCH:-$(go env GOARCH)} go build -trimpath -tags "$TAGS" \
       -ldflags "-s -w ${VERSION:+-X $package.version=$VERSION} ${REVISION:+-X $package.commit=$REVISION}" \
       -o /out/brood ./cmd/brood
 

@@ -11,6 +11,9 @@ STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
 BENCHFLAGS ?=
+# The one build tag there is, and the packages that it changes.
+TAGGED := webconfig
+TAGGED_PACKAGES := ./internal/webconfig ./entrypoint ./cmd/brood
 GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md deploy/kubernetes/prometheus-operator/prometheusrule.yaml
 
 .PHONY: help
@@ -20,6 +23,10 @@ help: ## this list
 .PHONY: build
 build: go ## bin/brood, a static binary
 	$(STATIC) -o bin/brood ./cmd/brood
+
+.PHONY: binaries
+binaries: build ## bin/brood, and bin/brood-webconfig with TLS and passwords
+	$(STATIC) -tags $(TAGGED) -o bin/brood-webconfig ./cmd/brood
 
 .PHONY: demo
 demo: build ## brood with three workers of a web service, for you to watch
@@ -46,10 +53,12 @@ test: go ## vet, format and all tests, with the race detector
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
+	go vet -tags $(TAGGED) $(TAGGED_PACKAGES)
 	@files=$$(gofmt -l .); \
 		if [ -n "$$files" ]; then echo "not formatted, run make fmt: $$files"; exit 1; fi
-	@if command -v gcc >/dev/null; then set -x; CGO_ENABLED=1 go test -race -count=1 $(TESTFLAGS) ./...; \
-		else set -x; go test -count=1 $(TESTFLAGS) ./...; fi
+	@if command -v gcc >/dev/null; then race=-race; export CGO_ENABLED=1; else race=; fi; set -x; \
+		go test $$race -count=1 -tags $(TAGGED) $(TESTFLAGS) ./internal/webconfig; \
+		go test $$race -count=1 $(TESTFLAGS) ./...
 	cd test/manifests && go vet ./... && go test -count=1 ./...
 
 .PHONY: race
@@ -60,6 +69,7 @@ race: go ## the tests that race most, ten times over
 lint: go ## golangci-lint, the build for arm64, docs as generated
 	$(GOLANGCI) run
 	cd test/manifests && $(GOLANGCI) run
+	$(GOLANGCI) run --build-tags $(TAGGED) $(TAGGED_PACKAGES)
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
 	GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/brood
 	@before=$$(cksum $(GENERATED)); go run ./internal/gendocs; \

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,6 +90,10 @@ func check(w io.Writer, c *Config, on system) int {
 	c.checkStop(item)
 	c.checkPidfile(item, on)
 	c.checkSettings(item)
+	if err := c.checkWebConfig(); err != nil {
+		warnings = append(warnings, err.Error()+"; brood would exit with "+strconv.Itoa(CodeUsage))
+		code = max(code, CodeUsage)
+	}
 	for _, warning := range warnings {
 		item("warning", "%s", warning)
 	}

@@ -181,7 +181,7 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"-n", "2"}, `cannot use a command line without a command: want brood [flags] -- command [args...]`},
 		{[]string{"--proceses=2"}, `cannot use --proceses: there is no such flag, did you mean --processes? (brood --help lists all)`},
 		{[]string{"--stop-timout", "2"}, `cannot use --stop-timout: there is no such flag, did you mean --stop-timeout? (brood --help lists all)`},
-		{[]string{"--web-config-file", "x"}, `cannot use --web-config-file: there is no such flag (brood --help lists all)`},
+		{[]string{"--configuration", "x"}, `cannot use --configuration: there is no such flag (brood --help lists all)`},
 		{[]string{"-x"}, `cannot use -x: there is no such flag (brood --help lists all)`},
 		{[]string{"-processes=3"}, `cannot use -processes=3: there is no such flag, did you mean --processes? (brood --help lists all)`},
 		{[]string{"---n"}, `cannot use ---n: there is no such flag (brood --help lists all)`},

@@ -26,6 +26,9 @@ func (c *Config) validate() error {
 	if err := c.validateFinalMetrics(); err != nil {
 		return err
 	}
+	if err := c.validateListeners(); err != nil {
+		return err
+	}
 	if c.ExpandArgs.Value {
 		if err := c.compileArguments(); err != nil {
 			return err
@@ -82,6 +85,18 @@ func (c *Config) wantsOne() bool {
 	return !n.Auto && n.Count <= 1
 }
 
+// validateListeners refuses a second listener in the place of the first.
+func (c *Config) validateListeners() error {
+	health := c.HealthAddr.Value
+	if health == "" || health != c.MetricsAddr.Value || strings.HasSuffix(health, ":0") {
+		return nil
+	}
+	return &UsageError{
+		Setting: c.name(&c.HealthAddr), Value: health,
+		Remedy: "that is " + c.name(&c.MetricsAddr) + ", where /livez and /readyz are anyway: choose another port, or leave it out",
+	}
+}
+
 // usesIndexPorts reports whether a worker's identity makes up a port: an
 // expression such as {8080+index} in a variable or an argument, and nothing is
 // shared.
@@ -129,6 +144,9 @@ func (c *Config) warn() {
 		if signame.ClassOf(rule.From) == signame.Stop && rule.Action.Kind != fanout.ActionStop {
 			add("%s %s: this signal no longer stops brood; to choose what workers get on a stop use --stop-signal", c.name(&c.Signal), rule)
 		}
+	}
+	if c.WebConfigFile.Value != "" && c.MetricsAddr.Value == "" {
+		add("%s protects nothing: there is no listener at --metrics-addr", c.name(&c.WebConfigFile))
 	}
 	if n := c.Processes.Value; !n.Auto && n.Count > 0 && c.ReadyMin.Value > n.Count {
 		add("%s %d is more than %s %d: brood will never be ready", c.name(&c.ReadyMin), c.ReadyMin.Value, c.name(&c.Processes), n.Count)

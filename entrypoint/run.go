@@ -161,6 +161,9 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, w, begun, stop); return nil })
 	add("control", after(served, w.serveControl))
 	add("metrics", after(served, w.serveHTTP))
+	if w.health != nil {
+		add("health", after(served, w.serveHealth))
+	}
 	if n := newNotifier(w); n != nil {
 		add("notify", n.serve)
 		engine.Also(n.observe)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +16,6 @@ import (
 	"github.com/brood-init/brood/control"
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
-	"github.com/brood-init/brood/internal/httpd"
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/metrics"
 	"github.com/brood-init/brood/metrics/scraping"
@@ -33,6 +31,7 @@ type window struct {
 
 	socket     string            // where to listen; empty is nowhere
 	listener   net.Listener      // already open, for an address that was asked for
+	health     net.Listener      // the same for --health-addr
 	controller *net.UnixListener // the same for the socket
 	control    *control.Server
 	table      *metrics.Table
@@ -59,15 +58,8 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 		}
 		w.controller = l
 	}
-	if address := cfg.MetricsAddr; address.Source.Explicit() && address.Value != "" {
-		l, err := net.Listen("tcp", address.Value)
-		if err != nil {
-			return nil, errors.Join(&UsageError{
-				Setting: cfg.name(&cfg.MetricsAddr), Value: address.Value,
-				Remedy: listenError(err) + "; choose another address, or none",
-			}, w.close())
-		}
-		w.listener = l
+	if err := w.openListeners(); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	w.control = control.NewServer(control.Source{
 		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
@@ -93,8 +85,10 @@ func (w *window) close() error {
 	if w.controller != nil {
 		errs = append(errs, w.controller.Close())
 	}
-	if w.listener != nil {
-		errs = append(errs, w.listener.Close())
+	for _, l := range []net.Listener{w.listener, w.health} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -117,32 +111,6 @@ func (w *window) serveControl(stop <-chan struct{}) error {
 		}
 	}
 	return w.control.Serve(l, stop, w.report)
-}
-
-// serveHTTP answers /metrics, /livez and /readyz until stop is closed.
-func (w *window) serveHTTP(stop <-chan struct{}) error {
-	if w.cfg.MetricsAddr.Value == "" {
-		return nil
-	}
-	l := w.listener
-	w.listener = nil
-	if l == nil {
-		var err error
-		if l, err = net.Listen("tcp", w.cfg.MetricsAddr.Value); err != nil {
-			return fmt.Errorf("no metrics are served: %s; set --metrics-addr to another address, or none", listenError(err))
-		}
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.Handler(w.gatherer(), metrics.HandlerOptions{
-		Table:   w.table,
-		Workers: w.scraper(),
-		Panicked: func(value any, stack []byte) {
-			w.report(fmt.Errorf("cannot make the page of metrics: internal error: %v\n%s", value, stack))
-		},
-	}))
-	mux.HandleFunc("GET /readyz", control.Readyz(w.serves))
-	mux.HandleFunc("GET /livez", control.Livez(w.host.Ask))
-	return httpd.Serve(l, mux, httpd.Options{Report: w.report}, stop)
 }
 
 // sayWhyLast is the observer that leaves the reasons behind before the last
@@ -211,14 +179,6 @@ func (w *window) newGatherer() *metrics.Gatherer {
 
 func (w *window) report(err error) {
 	w.log.write(line{slog.LevelError, "internal error", []slog.Attr{slog.String("error", err.Error())}})
-}
-
-func listenError(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return "cannot listen on " + op.Addr.String() + ": " + op.Err.Error()
-	}
-	return err.Error()
 }
 
 // after runs an actor once begun is closed: nothing that can wait comes before

@@ -71,6 +71,8 @@ type settings struct {
 	MetricsAddr   value[string]        `split_words:"true"` // empty is nowhere
 	MetricsDetail value[MetricsDetail] `split_words:"true"`
 	WorkerMetrics value[*probe.Probe]  `split_words:"true"` // nil is none
+	WebConfigFile value[string]        `split_words:"true"` // absolute; empty is none
+	HealthAddr    value[string]        `split_words:"true"` // empty is with the metrics only
 	ReadyMin      value[int]           `split_words:"true"` // 0 is by default
 	Control       value[string]        `split_words:"true"` // empty is beside the PID files
 

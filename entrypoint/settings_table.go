@@ -2,6 +2,7 @@ package entrypoint
 
 import (
 	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/webconfig"
 )
 
 // The rows of the table that are not about workers and their restarts.
@@ -102,7 +103,7 @@ func healthTable() []setting {
 	return []setting{
 		{
 			name: "metrics-addr", group: groupHealth, value: "HOST:PORT", fallback: ":9180",
-			help:  "where /metrics, /livez and /readyz are served; none for nowhere",
+			help:  "where /metrics, /livez, /readyz and a status page are served; none for nowhere",
 			field: func(s *settings) field { return scalar(&s.MetricsAddr, parseAddress) },
 		}, {
 			name: "metrics-detail", group: groupHealth, value: "DETAIL", choices: details, fallback: details[0],
@@ -112,6 +113,14 @@ func healthTable() []setting {
 			name: "worker-metrics", group: groupHealth, value: "URL", shown: none,
 			help:  "where each worker serves metrics of its own, which brood's page then has too, by worker: http://127.0.0.1:{9100+index}/metrics or unix:///run/app/{slot}.sock:/metrics",
 			field: func(s *settings) field { return scalar(&s.WorkerMetrics, parseWorkerMetrics) },
+		}, {
+			name: "web-config-file", group: groupHealth, value: "FILE", shown: none,
+			help:  "TLS and passwords for --metrics-addr, as Prometheus' exporter-toolkit reads them; only in binaries built with the tag " + webconfig.Tag,
+			field: func(s *settings) field { return scalar(&s.WebConfigFile, parseFile) },
+		}, {
+			name: "health-addr", group: groupHealth, value: "HOST:PORT", fallback: none,
+			help:  "where /livez and /readyz are served besides, without TLS and passwords: for probes of what --web-config-file protects",
+			field: func(s *settings) field { return scalar(&s.HealthAddr, parseAddress) },
 		}, {
 			name: "ready-min", group: groupHealth, value: "N", shown: "all but one, at least one",
 			help:  "how many workers must be ready for /readyz to say so, once all have been",

@@ -72,6 +72,8 @@ func samples() map[string]sample {
 		"pidfile": {"/run/file/a.pid", "/run/environment/a.pid", "/run/flag/a.pid", []string{"/run/", "/run/..", "."}},
 
 		"metrics-addr":    {":1", "127.0.0.1:2", "[::1]:0", []string{"9180", "x", ":x", ":65536", ":-1", "a:b:c", "http://x:1", "ho st :1 "}},
+		"web-config-file": {"/etc/file.yml", "/etc/environment.yml", "none", nil},
+		"health-addr":     {":3", "127.0.0.1:4", "[::1]:5", []string{"9181", "x", ":x", "http://x:1"}},
 		"metrics-detail":  {"full", "short", "auto", []string{"long"}},
 		"worker-metrics":  {"http://127.0.0.1:{9100+index}/metrics", "unix:///run/{slot}.sock:/metrics", "none", []string{"9100", "https://x:1/", "tcp://x:1", "unix:///x", "http://:x/", "http://h:1/{pid}"}},
 		"ready-min":       {"1", "2", "3", []string{"0", "-1", "all", "50%"}},

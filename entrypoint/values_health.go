@@ -52,7 +52,19 @@ func parseOutput(text string) (string, error) {
 	case none:
 		return nowhere, nil
 	}
-	path, err := filepath.Abs(text)
+	return absolute(text)
+}
+
+// parseFile is parseOutput for what is only read: none is no file.
+func parseFile(text string) (string, error) {
+	if text = strings.TrimSpace(text); text == "" || text == none {
+		return "", nil
+	}
+	return absolute(text)
+}
+
+func absolute(path string) (string, error) {
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot make it absolute: %w", err)
 	}

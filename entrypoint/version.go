@@ -6,6 +6,8 @@ import (
 	"io"
 	"runtime"
 	buildinfo "runtime/debug"
+
+	"github.com/brood-init/brood/internal/webconfig"
 )
 
 // What a release build sets by the linker's -X; nothing else writes them.
@@ -23,6 +25,8 @@ type build struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+	// WebConfig says that --web-config-file works.
+	WebConfig bool `json:"webconfig"`
 }
 
 func writeVersion(w io.Writer) { fmt.Fprintln(w, "brood", version) }
@@ -43,7 +47,7 @@ func revision() string {
 // describeBuild reads what the go command noted when it built the binary; info is
 // nil in a binary that was built in another way.
 func describeBuild(info *buildinfo.BuildInfo) build {
-	b := build{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	b := build{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, WebConfig: webconfig.Linked}
 	if info == nil {
 		return b
 	}

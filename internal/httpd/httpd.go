@@ -31,9 +31,13 @@ type Options struct {
 	ReadTimeout  time.Duration // for a whole request, 5 s
 	WriteTimeout time.Duration // for a whole answer, 30 s; negative is none
 	IdleTimeout  time.Duration // between requests, 60 s
+	// Requests bounds those that are worked on at once, and a quarter of it
+	// those of one remote address; more are refused. 0 is no bound but Connections.
+	Requests int
 	// Report is told of panics, with their stack.
 	Report func(error)
-	// Through serves in the place of (*http.Server).Serve, by TLS for example.
+	// Through serves in the place of (*http.Server).Serve, by TLS for example. It
+	// may wrap the server's handler; what bounds clients stays around that.
 	Through func(*http.Server, net.Listener) error
 }
 
@@ -78,7 +82,7 @@ func affordable() int {
 func Serve(l net.Listener, handler http.Handler, o Options, stop <-chan struct{}) error {
 	o = o.withDefaults()
 	server := &http.Server{
-		Handler:        answering(recovering(handler, o.Report)),
+		Handler:        handler,
 		ReadTimeout:    o.ReadTimeout,
 		WriteTimeout:   max(0, o.WriteTimeout),
 		IdleTimeout:    o.IdleTimeout,
@@ -88,6 +92,12 @@ func Serve(l net.Listener, handler http.Handler, o Options, stop <-chan struct{}
 		// would not be with the streams of HTTP/2, which TLS would switch on.
 		Protocols: new(http.Protocols),
 		ErrorLog:  silent(),
+	}
+	// Called before the first connection is accepted, after Through has wrapped
+	// the handler.
+	server.BaseContext = func(net.Listener) context.Context {
+		server.Handler = answering(gated(recovering(server.Handler, o.Report), o.Requests))
+		return context.Background()
 	}
 	server.Protocols.SetHTTP1(true)
 	done := make(chan struct{})

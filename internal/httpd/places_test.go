@@ -86,3 +86,25 @@ func BenchmarkAFullListenerAdmits(b *testing.B) {
 		p.admit(conn)
 	}
 }
+
+func TestOneAddressHasAQuarterOfTheGate(t *testing.T) {
+	g := &gate{most: 4, mostOfOne: 1, of: make(map[netip.Addr]int)}
+	enter := func(address string, want bool) {
+		t.Helper()
+		if got := g.enter(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s gets in: %v", address, got)
+		}
+	}
+	enter("10.0.0.1", true)
+	enter("10.0.0.1", false)
+	enter("10.0.0.2", true)
+	enter("10.0.0.3", true)
+	enter("10.0.0.4", true)
+	enter("10.0.0.5", false)
+	g.leave(netip.MustParseAddr("10.0.0.1"))
+	enter("10.0.0.5", true)
+	enter("10.0.0.1", false)
+	if len(g.of) != 4 {
+		t.Errorf("%d addresses are remembered, want the 4 that are inside", len(g.of))
+	}
+}
