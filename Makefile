@@ -18,7 +18,7 @@ GENERATED := docs/brood.1 docs/configuration.md docs/metrics.md deploy/kubernete
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
 build: go ## bin/brood, a static binary
@@ -51,6 +51,7 @@ test: go ## vet, format and all tests, with the race detector
 		'busybox=busybox-static:tests with a small shell and of images are skipped' \
 		'promtool=prometheus:tests with a real Prometheus are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
+		'qemu-system-x86_64=qemu-system-x86:tests on a machine with cgroup v2 only are skipped' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
 	go vet -tags $(TAGGED) $(TAGGED_PACKAGES)

@@ -1,0 +1,131 @@
+package cgroup2_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+// patience is for a machine that is busy with other tests.
+const patience = 4 * time.Minute
+
+// kernel finds one, or fetches it.
+func kernel(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("BROOD_TEST_KERNEL"); path != "" {
+		return path
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = t.TempDir()
+	}
+	fetch := exec.CommandContext(t.Context(), "../../scripts/kernel.sh", filepath.Join(cache, "brood-test-kernel"))
+	var said bytes.Buffer
+	fetch.Stderr = &said
+	out, err := fetch.Output()
+	if err != nil {
+		harness.Missing(t, "there is no kernel to boot: %v: %s", err, said.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// initialFiles writes the archive that the kernel unpacks to be its root.
+func initialFiles(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	archive, err := os.Create(filepath.Join(dir, "root.cpio"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	w := cpio{w: archive}
+	for _, name := range []string{"proc", "sys", "dev", "tmp", "run"} {
+		w.add(name, 0o40755, nil)
+	}
+	for name, source := range map[string]string{"init": "./test/cgroup2/machine", "brood": "./cmd/brood", "guest": "./test/docker/guest"} {
+		path := filepath.Join(dir, name)
+		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, source)
+		build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+		if ready := os.Getenv("BROOD_TEST_BINARY"); name == "brood" && ready != "" {
+			path = ready
+		} else if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %s", out)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.add(name, 0o100755, content)
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	return archive.Name()
+}
+
+// boot runs the machine to its end and returns what it has said.
+func boot(t *testing.T) string {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		harness.Missing(t, "the machine and the programs in it are for amd64")
+	}
+	qemu := harness.Need(t, "qemu-system-x86_64")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	// No network and no disk. Nested virtualisation is not to be relied on.
+	machine := exec.CommandContext(ctx, qemu, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "4", "-m", "768",
+		"-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", kernel(t), "-initrd", initialFiles(t),
+		"-append", "console=ttyS0 quiet panic=-1 psi=1 cgroup_no_v1=all")
+	out, err := machine.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("the machine has not ended in %v; it said:\n%s", patience, out)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.ReplaceAll(string(out), "\r", "")
+}
+
+// What machine says of a scenario, and what it has not found as wanted.
+var (
+	verdict = regexp.MustCompile(`(?m)^@ (ok|failed) (.+)$`)
+	wrong   = regexp.MustCompile(`(?m)^@ wrong (.+)$`)
+)
+
+func TestOnAMachineWithCgroupV2Only(t *testing.T) {
+	t.Parallel()
+	said := boot(t)
+	text, done := said, 0
+	for text != "" {
+		at := verdict.FindStringSubmatchIndex(text)
+		if at == nil {
+			break
+		}
+		before, state, name := text[:at[0]], text[at[2]:at[3]], text[at[4]:at[5]]
+		text = text[at[1]:]
+		done++
+		t.Run(name, func(t *testing.T) {
+			if state == "ok" {
+				return
+			}
+			var reasons []error
+			for _, m := range wrong.FindAllStringSubmatch(before, -1) {
+				reasons = append(reasons, errors.New(m[1]))
+			}
+			t.Errorf("%v\n%s", errors.Join(reasons...), before)
+		})
+	}
+	if !strings.Contains(text, "@ all done") || done == 0 {
+		t.Errorf("the machine did not come to its end; it said:\n%s", said)
+	}
+}
