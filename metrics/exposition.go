@@ -4,35 +4,39 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 )
 
-// Source makes pages. Gatherer is one, and so is everything that client_golang
-// calls a TransactionalGatherer.
-type Source interface {
-	// Gather returns families that may be read until done is called, once,
-	// whatever the error is.
-	Gather() (page []*dto.MetricFamily, done func(), err error)
-}
-
-// exposition answers requests with the source's page. It does what promhttp
-// does, which would bring client_golang, procfs and expvar along: to initialise
-// them takes 0.9 ms at every start of brood, half as much as all else together.
+// exposition answers requests with the source's page. Brood's own families are
+// promhttp's to serve, and a page that consists of them alone is its answer
+// unchanged. It knows nothing of text that is there already, so the workers' part
+// goes behind its uncompressed answer, and both are compressed here.
 type exposition struct {
-	source Source
-	zips   sync.Pool // of *gzip.Writer
-	// fastZips compress less.
-	fastZips sync.Pool
+	own, plain http.Handler // promhttp: as the client asks, and never compressed
+	raw        pagePool
+	zips       sync.Pool // of *gzip.Writer
 }
 
-// wanted is what a request asks for.
+func newExposition(source prometheus.TransactionalGatherer) *exposition {
+	serve := func(o promhttp.HandlerOpts) http.Handler {
+		o.ErrorHandling, o.EnableOpenMetrics = promhttp.ContinueOnError, true
+		return promhttp.HandlerForTransactional(source, o)
+	}
+	return &exposition{
+		own:   serve(promhttp.HandlerOpts{OfferedCompressions: []promhttp.Compression{promhttp.Identity, promhttp.Gzip}}),
+		plain: serve(promhttp.HandlerOpts{DisableCompression: true}),
+	}
+}
+
+// wanted is what a request asks for, as promhttp understands it.
 type wanted struct {
 	format expfmt.Format
 	only   []string // names of families; empty is all
@@ -47,64 +51,55 @@ func wantedBy(r *http.Request) wanted {
 	}
 }
 
-// answer encodes a page in the format, by the compression and of the families
-// that the client asks for, and adds the workers' part, which is in that format
-// already. What cannot be encoded is missing.
-func (x *exposition) answer(p *page, want wanted, workers []byte) {
-	families, done, err := x.source.Gather()
-	defer done()
-	if err != nil && len(families) == 0 {
-		http.Error(p, "cannot gather any metrics: "+err.Error(), http.StatusInternalServerError)
-		return
+// answer makes a page of the source's families and the workers' part, which is
+// in the wanted format already. What cannot be gathered or encoded is missing.
+func (x *exposition) answer(p *page, r *http.Request, want wanted, workers []byte) {
+	switch {
+	case len(workers) == 0:
+		x.own.ServeHTTP(p, r)
+	case want.zipped:
+		raw := x.raw.get()
+		defer x.raw.put(raw)
+		x.append(raw, r, workers)
+		maps.Copy(p.header, raw.header)
+		p.code = raw.code
+		x.compress(p, raw.Bytes())
+	default:
+		x.append(p, r, workers)
 	}
-	p.header.Add("Vary", "Accept")
+}
+
+// append puts the workers' part behind the source's families, and before the
+// line that ends a page of OpenMetrics.
+func (x *exposition) append(p *page, r *http.Request, workers []byte) {
+	x.plain.ServeHTTP(p, r)
 	p.header.Add("Vary", "Accept-Encoding")
-	p.header.Set("Content-Type", string(want.format))
-	if len(want.only) > 0 {
-		families = slices.DeleteFunc(slices.Clone(families), func(f *dto.MetricFamily) bool {
-			return !slices.Contains(want.only, f.GetName())
-		})
-	}
-	if !want.zipped {
-		encode(p, families, want.format, workers)
+	if p.code != http.StatusOK {
 		return
 	}
+	const end = "# EOF\n"
+	ends := bytes.HasSuffix(p.Bytes(), []byte(end))
+	if ends {
+		p.Truncate(p.Len() - len(end))
+	}
+	_, _ = p.Write(workers) // it is memory
+	if ends {
+		_, _ = p.WriteString(end)
+	}
+}
+
+// compress is fast rather than thorough: workers' pages may be megabytes, and
+// this takes a third of the time for a page that is a third larger.
+func (x *exposition) compress(p *page, raw []byte) {
+	zip, ok := x.zips.Get().(*gzip.Writer)
+	if !ok {
+		zip, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // it is a level
+	}
+	defer x.zips.Put(zip)
 	p.header.Set("Content-Encoding", "gzip")
-	zip := x.zip(len(workers) > 0)
 	zip.Reset(p)
-	encode(zip, families, want.format, workers)
+	_, _ = zip.Write(raw)
 	_ = zip.Close() // a page takes everything
-	if len(workers) > 0 {
-		x.fastZips.Put(zip)
-		return
-	}
-	x.zips.Put(zip)
-}
-
-// zip compresses workers' pages, which may be megabytes, three times as fast for
-// a page that is a third larger.
-func (x *exposition) zip(fast bool) *gzip.Writer {
-	pool, level := &x.zips, gzip.DefaultCompression
-	if fast {
-		pool, level = &x.fastZips, gzip.BestSpeed
-	}
-	if idle, ok := pool.Get().(*gzip.Writer); ok {
-		return idle
-	}
-	made, _ := gzip.NewWriterLevel(nil, level) // both are levels
-	return made
-}
-
-// encode leaves out what the format cannot express.
-func encode(w io.Writer, families []*dto.MetricFamily, format expfmt.Format, workers []byte) {
-	encoder := expfmt.NewEncoder(w, format)
-	for _, family := range families {
-		_ = encoder.Encode(family)
-	}
-	_, _ = w.Write(workers) // it is memory
-	if end, ok := encoder.(expfmt.Closer); ok {
-		_ = end.Close() // OpenMetrics has a last line
-	}
 }
 
 // wantsGzip reports whether the client likes gzip better than an uncompressed
@@ -142,7 +137,7 @@ func wantsGzip(h http.Header) bool {
 
 // WriteText writes the source's page in the text format, as a file for the
 // textfile collector has it. Nothing is written when nothing can be gathered.
-func WriteText(w io.Writer, s Source) error {
+func WriteText(w io.Writer, s prometheus.TransactionalGatherer) error {
 	var text bytes.Buffer
 	if err := encodeText(&text, s); err != nil {
 		return err
@@ -152,7 +147,7 @@ func WriteText(w io.Writer, s Source) error {
 }
 
 // encodeText holds the source no longer than it takes to encode.
-func encodeText(text *bytes.Buffer, s Source) error {
+func encodeText(text *bytes.Buffer, s prometheus.TransactionalGatherer) error {
 	families, done, err := s.Gather()
 	defer done()
 	if err != nil && len(families) == 0 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -56,8 +57,9 @@ type Options struct {
 }
 
 // Gatherer makes a page out of a Table, snapshots, /proc and the control group.
-// Between Gather and done the page belongs to the caller, and every other Gather
-// waits. Use one Gatherer for a Table, and keep no done waiting for a network.
+// It is a prometheus.TransactionalGatherer: between Gather and done the page
+// belongs to the caller, and every other Gather waits. Use one Gatherer for a
+// Table, and keep no done waiting for a network.
 type Gatherer struct {
 	options Options
 	reader  *processReader
@@ -82,7 +84,7 @@ type Gatherer struct {
 	ownTicks   uint64       // brood's CPU time, as last seen
 }
 
-var _ Source = (*Gatherer)(nil)
+var _ prometheus.TransactionalGatherer = (*Gatherer)(nil)
 
 // New returns a Gatherer. It touches nothing before the first scrape but the
 // descriptor directory of this process.

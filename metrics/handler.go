@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/brood-init/brood/metrics/merge"
 	"github.com/brood-init/brood/metrics/scraping"
 )
@@ -42,17 +44,17 @@ type HandlerOptions struct {
 // Workers are asked before that, and only for part of the time that there is: one
 // that hangs keeps nobody from brood's own figures.
 type handler struct {
-	pages  exposition
+	pages  *exposition
 	o      HandlerOptions
 	turn   chan struct{} // held while a page is made
 	places chan struct{} // held for the whole of a request
 	pool   pagePool
 }
 
-// Handler serves the source's page in the text, OpenMetrics and protobuf
+// Handler serves the gatherer's page in the text, OpenMetrics and protobuf
 // formats, plain or by gzip, as the client asks for. What cannot be gathered is
 // missing on the page.
-func Handler(s Source, o HandlerOptions) http.Handler {
+func Handler(g prometheus.TransactionalGatherer, o HandlerOptions) http.Handler {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
 	}
@@ -66,7 +68,7 @@ func Handler(s Source, o HandlerOptions) http.Handler {
 		o.Panicked = func(any, []byte) {}
 	}
 	return &handler{
-		pages:  exposition{source: s},
+		pages:  newExposition(g),
 		o:      o,
 		turn:   make(chan struct{}, 1),
 		places: make(chan struct{}, o.InFlight),
@@ -93,7 +95,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	p, err := h.page(ctx, want, workers)
+	p, err := h.page(ctx, r, want, workers)
 	if err != nil {
 		code := http.StatusServiceUnavailable
 		if p != nil {
@@ -121,7 +123,7 @@ func (h *handler) collect(ctx context.Context, want wanted) (scraping.Collection
 // page makes a page, or returns why there is none: with a page in hand that it
 // broke, without one that it was not there in time. What is not there in time is
 // left to its goroutine, of which there is one at most.
-func (h *handler) page(ctx context.Context, want wanted, workers scraping.Collection) (*page, error) {
+func (h *handler) page(ctx context.Context, r *http.Request, want wanted, workers scraping.Collection) (*page, error) {
 	if !take(ctx, h.turn) {
 		workers.Release()
 		return nil, fmt.Errorf("cannot make a page in time: another one is being made")
@@ -131,7 +133,7 @@ func (h *handler) page(ctx context.Context, want wanted, workers scraping.Collec
 	go func() {
 		defer func() { <-h.turn }()
 		defer workers.Release()
-		broken <- h.encode(p, want, workers.Page)
+		broken <- h.encode(p, r, want, workers.Page)
 	}()
 	select {
 	case err := <-broken:
@@ -141,14 +143,14 @@ func (h *handler) page(ctx context.Context, want wanted, workers scraping.Collec
 	}
 }
 
-func (h *handler) encode(p *page, want wanted, workers []byte) (err error) {
+func (h *handler) encode(p *page, r *http.Request, want wanted, workers []byte) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("cannot make a page: internal error")
 			h.o.Panicked(v, debug.Stack())
 		}
 	}()
-	h.pages.answer(p, want, workers)
+	h.pages.answer(p, r, want, workers)
 	return nil
 }
 
