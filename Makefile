@@ -52,6 +52,7 @@ test: go ## vet, format and all tests, with the race detector
 		'promtool=prometheus:tests with a real Prometheus are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
 		'qemu-system-x86_64=qemu-system-x86:tests on a machine with cgroup v2 only are skipped' \
+		'debootstrap=debootstrap:tests of the examples are skipped where no image can be pulled' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...
 	go vet -tags $(TAGGED) $(TAGGED_PACKAGES)

@@ -29,7 +29,7 @@ func numbersAreWords(args []string) []string {
 }
 
 // scaleVerb changes the number of workers.
-func scaleVerb(environ []string, code *int) *cobra.Command {
+func scaleVerb(from caller, code *int) *cobra.Command {
 	verb := &cobra.Command{
 		Use:   "scale N|+1|-1|auto",
 		Short: "change how many workers a running brood wants",
@@ -47,7 +47,7 @@ brood itself does not.`,
 			return nil
 		},
 	}
-	find := newFinder(verb, environ)
+	find := newFinder(verb, from)
 	verb.RunE = func(verb *cobra.Command, args []string) error {
 		client, err := find.client()
 		if err != nil {
@@ -66,7 +66,7 @@ brood itself does not.`,
 }
 
 // reloadVerb replaces all workers, and its code is the verdict.
-func reloadVerb(environ []string, code *int) *cobra.Command {
+func reloadVerb(from caller, code *int) *cobra.Command {
 	verb := &cobra.Command{
 		Use:   "reload",
 		Short: "replace all workers of a running brood, and wait until that is done",
@@ -74,25 +74,25 @@ func reloadVerb(environ []string, code *int) *cobra.Command {
 code is 1 then, and the workers that were not replaced go on.`,
 		Args: noMoreWords,
 	}
-	followed(verb, environ, code, (*control.Client).Reload, "reloading", "worker started", "worker replaced", "worker exited", "reloaded")
+	followed(verb, from, code, (*control.Client).Reload, "reloading", "worker started", "worker replaced", "worker exited", "reloaded")
 	return verb
 }
 
 // stopVerb stops a brood and waits until it has left.
-func stopVerb(environ []string, code *int) *cobra.Command {
+func stopVerb(from caller, code *int) *cobra.Command {
 	verb := &cobra.Command{
 		Use:   "stop",
 		Short: "stop a running brood as SIGTERM does, and wait until it has left",
 		Args:  noMoreWords,
 	}
-	followed(verb, environ, code, (*control.Client).Stop, "stopping", "worker exited", "grace over, killing", "hook finished", "exiting")
+	followed(verb, from, code, (*control.Client).Stop, "stopping", "worker exited", "grace over, killing", "hook finished", "exiting")
 	return verb
 }
 
 // followed makes a verb of a request that takes its time, and shows which of
 // the brood's messages come meanwhile.
-func followed(verb *cobra.Command, environ []string, code *int, ask func(*control.Client, context.Context, func([]byte) error) error, messages ...string) {
-	find := newFinder(verb, environ)
+func followed(verb *cobra.Command, from caller, code *int, ask func(*control.Client, context.Context, func([]byte) error) error, messages ...string) {
+	find := newFinder(verb, from)
 	verb.RunE = func(verb *cobra.Command, _ []string) error {
 		client, err := find.client()
 		if err != nil {

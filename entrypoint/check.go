@@ -33,8 +33,8 @@ func newSystem() system {
 }
 
 // checkVerb says what would run and why, and runs nothing.
-func checkVerb(environ []string, on system, code *int) *cobra.Command {
-	config := newConfig()
+func checkVerb(from caller, on system, code *int) *cobra.Command {
+	config := newConfig(from.Program)
 	var l commandLine
 	verb := &cobra.Command{
 		Use:   "check [flags] -- command [args...]",
@@ -47,11 +47,18 @@ be executed and 127 if it was not found.`,
 				writeVersion(verb.OutOrStdout())
 				return nil
 			}
-			var err error
-			if config.Command, err = commandIn(verb.Flags()); err != nil {
+			if err := config.takeDefaults(); err != nil {
 				return err
 			}
-			if err := config.complete(environ); err != nil {
+			var err error
+			if l.command, err = commandIn(verb.Flags()); err != nil {
+				return err
+			}
+			l.dashed = verb.Flags().ArgsLenAtDash() >= 0
+			if err := config.setCommand(l); err != nil {
+				return err
+			}
+			if err := config.complete(from.environ); err != nil {
 				return err
 			}
 			*code = check(verb.OutOrStdout(), config, on)
@@ -137,7 +144,7 @@ func (c *Config) checkPidfile(item reporter, on system) {
 		item("PID files", "%s, of which slot 1 has %s", pattern, pattern.Path(1))
 		return
 	}
-	item("PID files", "brood.<slot>.pid in the first usable of %s", strings.Join(on.pidDirs(), ", "))
+	item("PID files", "%s.<slot>.pid in the first usable of %s", c.program.name(), strings.Join(on.pidDirs(), ", "))
 	if c.Pidfile.Source == SourceInherited {
 		item("", "not %s, which belongs to the brood around this one", pattern)
 	}

@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 				t.Setenv("BROOD_PIDFILE", "")
 			}
 			var out, problems bytes.Buffer
-			code := runVerb(append([]string{"check"}, test.args...), test.environ, &out, &problems, test.on)
+			code := Program{}.runVerb(append([]string{"check"}, test.args...), test.environ, &out, &problems, test.on)
 			if code != test.code || problems.Len() > 0 {
 				t.Errorf("code %d, want %d; %s", code, test.code, problems.String())
 			}

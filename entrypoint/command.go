@@ -22,15 +22,15 @@ func isVerb(word string) bool { return slices.Contains(verbs[:], word) }
 // for help or the version, and none at all. handled is false when there is
 // something to run; then it has cost nothing, and Load is next. environ is as
 // for Load.
-func dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, code int) {
-	if len(args) == 0 {
+func (p Program) dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, code int) {
+	if len(args) == 0 && p.Service == nil {
 		writeUsage(stderr)
 		return true, CodeUsage
 	}
-	switch word := args[0]; {
+	switch word := first(args); {
 	case isVerb(word), isCompletionRequest(word):
 		signal.Reset() // a verb ends by Ctrl-C like any command
-		return true, runVerb(args, environ, stdout, stderr, newSystem())
+		return true, p.runVerb(args, environ, stdout, stderr, newSystem())
 	case !mayAskForHelp(args):
 		return false, 0
 	}
@@ -39,11 +39,18 @@ func dispatch(args, environ []string, stdout, stderr io.Writer) (handled bool, c
 	case !errors.Is(err, ErrHelp):
 		return false, 0 // Load will say what is wrong
 	case parsed.help:
-		writeHelp(stdout)
+		p.writeHelp(stdout)
 	default:
 		writeVersion(stdout)
 	}
 	return true, 0
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
 
 // mayAskForHelp reports whether parsing args for --help, -h or --version is
@@ -64,8 +71,8 @@ func mayAskForHelp(args []string) bool {
 
 // complain writes the one line that a wrong command line gets, and is the code
 // to exit with.
-func complain(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "brood:", err)
+func (p Program) complain(stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, p.name()+":", err)
 	return CodeUsage
 }
 

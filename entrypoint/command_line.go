@@ -9,6 +9,7 @@ import (
 // commandLine is a command line taken apart.
 type commandLine struct {
 	command       []string
+	dashed        bool // the command stands after --
 	help, version bool
 }
 
@@ -17,7 +18,7 @@ type commandLine struct {
 func parseLine(rows []bound, args []string) (commandLine, error) {
 	if len(args) > 0 && args[0] == "--" {
 		// As in every Dockerfile: no flags, and no time spent on them.
-		return commandLine{command: args[1:]}, nil
+		return commandLine{command: args[1:], dashed: true}, nil
 	}
 	var l commandLine
 	set := flags(rows, &l)
@@ -29,6 +30,7 @@ func parseLine(rows []bound, args []string) (commandLine, error) {
 	}
 	var err error
 	l.command, err = commandIn(set)
+	l.dashed = set.ArgsLenAtDash() >= 0
 	return l, err
 }
 

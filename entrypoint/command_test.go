@@ -42,7 +42,7 @@ type answer struct {
 
 func ask(args ...string) answer {
 	var out, err bytes.Buffer
-	handled, code := dispatch(args, nil, &out, &err)
+	handled, code := Program{}.dispatch(args, nil, &out, &err)
 	return answer{handled, code, out.String(), err.String()}
 }
 
@@ -206,7 +206,7 @@ func TestCompletionScripts(t *testing.T) {
 func BenchmarkDispatch(b *testing.B) {
 	args := []string{"-n1", "--", "/bin/true"}
 	for b.Loop() {
-		if handled, _ := dispatch(args, nil, nil, nil); handled {
+		if handled, _ := (Program{}).dispatch(args, nil, nil, nil); handled {
 			b.Fatal("handled")
 		}
 	}

@@ -7,24 +7,30 @@ import (
 )
 
 // runVerb runs the verb that args begins with and returns the exit code.
-func runVerb(args, environ []string, stdout, stderr io.Writer, on system) int {
+func (p Program) runVerb(args, environ []string, stdout, stderr io.Writer, on system) int {
 	code := 0
-	root := newRoot(environ, on, &code)
+	root := newRoot(caller{p, environ}, on, &code)
 	root.SetArgs(numbersAreWords(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.Execute(); err != nil {
-		return complain(stderr, err)
+		return p.complain(stderr, err)
 	}
 	return code
 }
 
+// caller is who uses a verb.
+type caller struct {
+	Program
+	environ []string
+}
+
 // newRoot is brood as cobra knows it: the verbs, and for completion all flags.
 // A verb that ends with another code than 0 and 2 puts it into code.
-func newRoot(environ []string, on system, code *int) *cobra.Command {
+func newRoot(from caller, on system, code *int) *cobra.Command {
 	rows := bind(new(settings))
 	root := &cobra.Command{
-		Use:   "brood [flags] [--] command [args...]",
+		Use:   from.usageLines()[0],
 		Short: tagline,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault // the command to run
@@ -34,10 +40,10 @@ func newRoot(environ []string, on system, code *int) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	addFlags(root, rows, new(commandLine))
-	root.SetHelpFunc(func(verb *cobra.Command, _ []string) { writeVerbHelp(verb.OutOrStdout(), verb) })
-	root.SetHelpCommand(helpVerb())
-	root.AddCommand(statusVerb(environ, code), scaleVerb(environ, code), reloadVerb(environ, code), stopVerb(environ, code), eventsVerb(environ, code), healthVerb(environ, code),
-		checkVerb(environ, on, code), versionVerb(), completionVerb())
+	root.SetHelpFunc(func(verb *cobra.Command, _ []string) { from.writeVerbHelp(verb.OutOrStdout(), verb) })
+	root.SetHelpCommand(helpVerb(from.Program))
+	root.AddCommand(statusVerb(from, code), scaleVerb(from, code), reloadVerb(from, code), stopVerb(from, code), eventsVerb(from, code), healthVerb(from, code),
+		checkVerb(from, on, code), versionVerb(), completionVerb())
 	root.SetFlagErrorFunc(func(verb *cobra.Command, err error) error {
 		if verb.Name() != "check" {
 			return flagError(nil, err) // it has no flag of the table to suggest
@@ -56,7 +62,7 @@ func addFlags(c *cobra.Command, rows []bound, l *commandLine) {
 	offerValues(c, rows)
 }
 
-func helpVerb() *cobra.Command {
+func helpVerb(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:       "help [verb]",
 		Short:     "say what brood or one of its verbs does",
@@ -64,7 +70,7 @@ func helpVerb() *cobra.Command {
 		ValidArgs: verbs[:],
 		RunE: func(help *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				writeHelp(help.OutOrStdout())
+				p.writeHelp(help.OutOrStdout())
 				return nil
 			}
 			for _, verb := range help.Root().Commands() {

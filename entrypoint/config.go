@@ -20,13 +20,14 @@ type Config struct {
 	// and below it the env file's variables, without anything meant for brood.
 	WorkerEnviron []string
 
+	program   Program
 	rows      []bound           // the table, tied to settings
 	arguments []expand.Template // of Command[1:], when those are expanded
 }
 
 // newConfig has the defaults.
-func newConfig() *Config {
-	c := new(Config)
+func newConfig(p Program) *Config {
+	c := &Config{program: p}
 	c.rows = bind(&c.settings)
 	return c
 }
@@ -38,8 +39,10 @@ var ErrHelp = errors.New("help was asked for")
 // Load reads the configuration. environ must be the environment of this
 // process, because envconfig looks there for the settings. A setting that
 // cannot be honoured is a *UsageError.
-func Load(args, environ []string) (*Config, error) {
-	config, err := load(args, environ)
+func Load(args, environ []string) (*Config, error) { return Program{}.load(args, environ) }
+
+func (p Program) load(args, environ []string) (*Config, error) {
+	config, err := p.loadAny(args, environ)
 	if err == nil && len(config.Command) == 0 {
 		return nil, errNoCommand()
 	}
@@ -50,14 +53,19 @@ func errNoCommand() error {
 	return &UsageError{Setting: "a command line without a command", Remedy: "want brood [flags] -- command [args...]"}
 }
 
-// load is Load for those who can do without a command.
-func load(args, environ []string) (*Config, error) {
-	config := newConfig()
+// loadAny is load for those who can do without a command.
+func (p Program) loadAny(args, environ []string) (*Config, error) {
+	config := newConfig(p)
+	if err := config.takeDefaults(); err != nil {
+		return nil, err
+	}
 	parsed, err := parseLine(config.rows, args)
 	if err != nil {
 		return nil, err
 	}
-	config.Command = parsed.command
+	if err := config.setCommand(parsed); err != nil {
+		return nil, err
+	}
 	if err := config.complete(environ); err != nil {
 		return nil, err
 	}

@@ -14,11 +14,15 @@ const workerExitTimeout = 5 * time.Second
 // Plan is the configuration as the engine wants it, for count workers. What
 // the caller must find out is left out: PIDFiles.
 func (c *Config) Plan(count int) (fanout.Plan, error) {
+	variables, err := c.workerVariables()
+	if err != nil {
+		return fanout.Plan{}, err
+	}
 	p := fanout.Plan{
 		Command:           c.Command,
 		Arguments:         c.arguments,
 		Environment:       c.WorkerEnviron,
-		WorkerEnvironment: c.Env.Value,
+		WorkerEnvironment: variables,
 
 		Count:        count,
 		FollowLimits: c.followsLimits(),
@@ -50,6 +54,10 @@ func (c *Config) Plan(count int) (fanout.Plan, error) {
 		Finish:       hook(c.Finish.Value, c.FinishTimeout.Value),
 		OnWorkerExit: hook(c.OnWorkerExit.Value, workerExitTimeout),
 	}
+	if s := c.program.Service; s != nil {
+		p.Prepare = inProcess(p.Prepare, c.task(s.Prepare), c.PrepareTimeout.Value)
+		p.Finish = inProcess(p.Finish, c.task(s.Finish), c.FinishTimeout.Value)
+	}
 	if c.MinProcesses.Source.Explicit() {
 		p.MinCount = c.MinProcesses.Value
 	}
@@ -70,6 +78,14 @@ func hook(args []string, timeout time.Duration) fanout.Hook {
 	return fanout.Hook{Args: args, Timeout: timeout}
 }
 
+// inProcess is the hook that runs task, or the one there is without a task.
+func inProcess(hook fanout.Hook, task fanout.Task, timeout time.Duration) fanout.Hook {
+	if task == nil {
+		return hook
+	}
+	return fanout.Hook{Task: task, Timeout: timeout}
+}
+
 // followsLimits reports whether the number of workers changes with the limits.
 func (c *Config) followsLimits() bool {
 	return c.Processes.Value.Auto && c.FollowLimits.Value != FollowOff
@@ -84,7 +100,7 @@ func (c *Config) wantsStdin() bool {
 
 func (c *Config) schedule() fanout.Schedule {
 	finish := c.FinishTimeout.Value
-	if len(c.Finish.Value) == 0 {
+	if s := c.program.Service; len(c.Finish.Value) == 0 && (s == nil || s.Finish == nil) {
 		finish = 0
 	}
 	return fanout.NewSchedule(c.StopTimeout.Value.Budget, c.DrainDelay.Value, finish)

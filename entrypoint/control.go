@@ -38,15 +38,15 @@ func (c *Config) controlPath(pattern string) (path string, explicit bool) {
 
 // finder are the flags by which a verb finds the brood to ask.
 type finder struct {
-	rows    []bound
-	config  *Config
-	environ []string
+	caller
+	rows   []bound
+	config *Config
 }
 
 // newFinder gives a verb --pidfile and --control, which read the same
 // variables as brood itself.
-func newFinder(verb *cobra.Command, environ []string) *finder {
-	f := &finder{config: newConfig(), environ: environ}
+func newFinder(verb *cobra.Command, from caller) *finder {
+	f := &finder{caller: from, config: newConfig(from.Program)}
 	for _, row := range f.config.rows {
 		if row.name == "pidfile" || row.name == "control" {
 			f.rows = append(f.rows, row)
@@ -61,6 +61,9 @@ func newFinder(verb *cobra.Command, environ []string) *finder {
 // client returns a client of the brood that the flags, the variables or the
 // default directories lead to. In a worker the variables lead to its own.
 func (f *finder) client() (*control.Client, error) {
+	if err := f.config.takeDefaults(); err != nil {
+		return nil, err
+	}
 	if err := readEnvironment(&f.config.settings, f.rows, survey(f.environ, f.rows)); err != nil {
 		return nil, err
 	}
@@ -85,19 +88,20 @@ func (f *finder) search() (*control.Client, error) {
 		if os.Geteuid() == 0 {
 			dir = ofAnyUser(dir)
 		}
-		sockets, err := filepath.Glob(filepath.Join(dir, "brood*.sock"))
-		if err == nil {
-			found = append(found, sockets...)
+		for _, name := range []string{".sock", "-[0-9]*.sock"} {
+			if sockets, err := filepath.Glob(filepath.Join(dir, f.name()+name)); err == nil {
+				found = append(found, sockets...)
+			}
 		}
 	}
 	found = slices.DeleteFunc(found, func(path string) bool { return !listens(path) })
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("cannot find a running brood in %s: name its PID files by --pidfile or its socket by --control", strings.Join(dirs, ", "))
+		return nil, fmt.Errorf("cannot find a running %s in %s: name its PID files by --pidfile or its socket by --control", f.name(), strings.Join(dirs, ", "))
 	case 1:
 		return control.NewClient(found[0]), nil
 	}
-	return nil, fmt.Errorf("cannot choose one of several running broods: name its socket by --control, or its PID files by --pidfile: %s", strings.Join(found, " "))
+	return nil, fmt.Errorf("cannot choose one of several that run: name its socket by --control, or its PID files by --pidfile: %s", strings.Join(found, " "))
 }
 
 // ofAnyUser is a pattern for what a default directory is called for other users:
@@ -122,7 +126,7 @@ func failed(verb *cobra.Command, code *int, err error) error {
 	if err == nil || errors.As(err, &usage) {
 		return err
 	}
-	fmt.Fprintln(verb.ErrOrStderr(), "brood:", err)
+	fmt.Fprintln(verb.ErrOrStderr(), verb.Root().Name()+":", err)
 	*code = 1
 	return nil
 }

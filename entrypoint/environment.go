@@ -115,6 +115,8 @@ func readEnvironment(s *settings, rows []bound, found surroundings) error {
 	}
 	// In a hook these two tell how a worker or the other brood ended.
 	s.Signal.deaf, s.ExitCode.deaf = found.hook, found.hook
+	// The pattern of the brood around us is no choice that anybody has made for us.
+	s.Pidfile.deaf = found.nested && s.Pidfile.Source.Explicit()
 	if err := envconfig.Process(envPrefix, s); err != nil {
 		return environmentError(rows, err)
 	}

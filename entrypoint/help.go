@@ -18,6 +18,10 @@ const (
 unless told otherwise, adopts and reaps orphans, passes signals on, and stops
 everybody within a known time, the finish hook included.`
 
+	serviceSummary = `It is its own brood, by github.com/brood-init/brood/service: it starts itself
+as its workers, one for each CPU that the container may use unless told
+otherwise. Words after -- are the program's own, for it to say what they mean.`
+
 	docsURL = "https://github.com/brood-init/brood/tree/main/docs"
 )
 
@@ -63,7 +67,16 @@ func signalDocs() []signalDoc {
 }
 
 // usageLines are the forms of a command line.
-func usageLines() []string {
+func (p Program) usageLines() []string {
+	if p.Service != nil {
+		return []string{
+			p.Name + " [flags] [-- words of the program's own...]",
+			p.Name + " check [flags] [-- words...]",
+			p.Name + " status|health|events [flags]",
+			p.Name + " scale|reload|stop [flags]",
+			p.Name + " version|completion|help",
+		}
+	}
 	return []string{
 		"brood [flags] [--] command [args...]",
 		"brood check [flags] -- command [args...]",
@@ -76,20 +89,26 @@ func usageLines() []string {
 // writeUsage is the short form, for a command line with nothing on it.
 func writeUsage(w io.Writer) {
 	fmt.Fprintf(w, "brood: %s\n\nUsage:\n", tagline)
-	for _, l := range usageLines() {
+	for _, l := range (Program{}).usageLines() {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
 	fmt.Fprintln(w, "\nbrood --help says more.")
 }
 
-func writeHelp(w io.Writer) {
-	fmt.Fprintf(w, "brood: %s\n\n%s\n\nUsage:\n", tagline, summary)
-	for _, l := range usageLines() {
+func (p Program) writeHelp(w io.Writer) {
+	if p.Service != nil {
+		fmt.Fprintf(w, "%s: a service that runs N copies of itself\n\n%s\n\nUsage:\n", p.Name, serviceSummary)
+	} else {
+		fmt.Fprintf(w, "brood: %s\n\n%s\n\nUsage:\n", tagline, summary)
+	}
+	for _, l := range p.usageLines() {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
-	fmt.Fprint(w, "\nExamples:\n")
-	for _, e := range examples() {
-		fmt.Fprintf(w, "  %-48s %s\n", e.line, e.does)
+	if p.Service == nil {
+		fmt.Fprint(w, "\nExamples:\n")
+		for _, e := range examples() {
+			fmt.Fprintf(w, "  %-48s %s\n", e.line, e.does)
+		}
 	}
 	fmt.Fprint(w, "\nFlags end at the first word that is none, or at --. Each flag has a variable; a\n"+
 		"flag outranks its variable, that outranks --env-file, that outranks the default.\n")
@@ -140,12 +159,12 @@ func (r setting) meaning() string {
 }
 
 // writeVerbHelp is the help of one verb.
-func writeVerbHelp(w io.Writer, verb *cobra.Command) {
+func (p Program) writeVerbHelp(w io.Writer, verb *cobra.Command) {
 	if !verb.HasParent() {
-		writeHelp(w)
+		p.writeHelp(w)
 		return
 	}
-	fmt.Fprintf(w, "brood %s: %s\n\nUsage:\n  brood %s\n", verb.Name(), verb.Short, verb.Use)
+	fmt.Fprintf(w, "%s %s: %s\n\nUsage:\n  %s %s\n", p.name(), verb.Name(), verb.Short, p.name(), verb.Use)
 	if verb.Long != "" {
 		fmt.Fprintf(w, "\n%s\n", verb.Long)
 	}

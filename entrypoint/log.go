@@ -119,6 +119,8 @@ func describeHook(ev fanout.Event) line {
 			return infoLine("hook stopped", attrs...)
 		case ev.TimedOut:
 			return warnLine("hook timed out", attrs...)
+		case ev.Code != 0 && ev.Fault != nil:
+			return warnLine("hook failed", append(attrs, slog.String("error", ev.Fault.Error()))...)
 		case ev.Code != 0:
 			return warnLine("hook failed", attrs...)
 		case ev.Hook == fanout.KindExitHook:

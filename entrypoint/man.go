@@ -11,7 +11,7 @@ func WriteManPage(w io.Writer) {
 	fmt.Fprintf(w, ".\\\" Made by internal/gendocs; do not edit.\n.TH BROOD 1 \"\" \"brood %s\" \"User Commands\"\n", version)
 	fmt.Fprintf(w, ".SH NAME\nbrood \\- %s\n", roff(tagline))
 	fmt.Fprint(w, ".SH SYNOPSIS\n")
-	for _, l := range usageLines() {
+	for _, l := range (Program{}).usageLines() {
 		fmt.Fprintf(w, ".B %s\n.br\n", roff(l))
 	}
 	fmt.Fprintf(w, ".SH DESCRIPTION\n%s\n", roff(summary))

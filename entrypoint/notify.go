@@ -3,7 +3,6 @@ package entrypoint
 import (
 	"context"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/brood-init/brood/fanout"
@@ -27,22 +26,9 @@ func newNotifier(w *window) *notifier {
 		return nil
 	}
 	return &notifier{
-		w: w, address: address, watchdog: ownWatchdog(os.Getenv),
+		w: w, address: address, watchdog: notify.Period(os.Getenv, os.Getpid()),
 		changed: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
 	}
-}
-
-// ownWatchdog is how often the manager wants to hear of us: twice as often as it
-// would lose patience.
-func ownWatchdog(getenv func(string) string) time.Duration {
-	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
-		return 0
-	}
-	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
-	if err != nil || usec < 2 || usec > int64(longest/time.Microsecond) {
-		return 0
-	}
-	return time.Duration(usec) * time.Microsecond / 2
 }
 
 // observe never blocks: a hint that is there already is enough.

@@ -26,14 +26,14 @@ func openRegistry(cfg *Config, processes proc.FS, warnf func(line)) (registry, e
 	if setting, explicit := cfg.explicitPIDFile(); explicit {
 		return openExplicit(setting, options)
 	}
-	dir, err := pidfiles.OpenFirst(pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace), "brood.pid", options)
+	dir, err := pidfiles.OpenFirst(pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace), cfg.program.pidFile(), options)
 	if err != nil {
 		warnf(warnLine("no PID files are written and no process can register; set --pidfile to a directory that can be written", slog.String("error", err.Error())))
 		return registry{}, nil
 	}
 	master, err := dir.LockMaster(os.Getpid())
 	if errors.Is(err, pidfiles.ErrMasterAlive) {
-		dir, master, err = openBeside(dir, options, warnf)
+		dir, master, err = openBeside(cfg.program, dir, options, warnf)
 	}
 	if err != nil {
 		warnf(warnLine("no PID files are written and no process can register", slog.String("error", err.Error())))
@@ -60,8 +60,8 @@ func openExplicit(setting string, options pidfiles.Options) (registry, error) {
 
 // openBeside takes a name of this brood's own in a directory whose default
 // name belongs to another one that lives.
-func openBeside(taken *pidfiles.Dir, options pidfiles.Options, warnf func(line)) (*pidfiles.Dir, *pidfiles.Master, error) {
-	name := "brood-" + strconv.Itoa(os.Getpid()) + ".pid"
+func openBeside(p Program, taken *pidfiles.Dir, options pidfiles.Options, warnf func(line)) (*pidfiles.Dir, *pidfiles.Master, error) {
+	name := p.name() + "-" + strconv.Itoa(os.Getpid()) + ".pid"
 	setting := filepath.Join(taken.Pattern().Dir(), name)
 	if err := taken.Close(); err != nil {
 		return nil, nil, err

@@ -23,18 +23,23 @@ import (
 // all, before anything that takes time; they arrive on queue, which must have
 // room for a burst of them and may hold some already.
 func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
+	return Program{}.Main(args, environ, stdin, stdout, stderr, queue)
+}
+
+// Main is the function Main for any Program.
+func (p Program) Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
 	sig := takeSignals(queue)
-	if handled, code := dispatch(args, environ, stdout, stderr); handled {
+	if handled, code := p.dispatch(args, environ, stdout, stderr); handled {
 		return code
 	}
-	cfg, err := Load(args, environ)
+	cfg, err := p.load(args, environ)
 	if err != nil {
-		complain(stderr, err)
+		p.complain(stderr, err)
 		return exitCode(err)
 	}
 	code, err := start(cfg, sig, environ, stdin, stdout, stderr)
 	if err != nil {
-		complain(stderr, err)
+		p.complain(stderr, err)
 		return exitCode(err)
 	}
 	return code
@@ -99,7 +104,10 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	if err != nil {
 		return 0, errors.Join(err, w.close())
 	}
-	cwd := leaveDirectory()
+	cwd := ""
+	if !cfg.hasTasks() {
+		cwd = leaveDirectory()
+	}
 	plan.Foreground = plan.InheritStdin && stdin.Fd() == 0 && tty.IsControlling(0)
 	if plan.Foreground {
 		// A shell may stop and resume us at any moment, and the worker with us.
@@ -153,7 +161,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 		}, func(error) { close(stop) })
 	}
 	engine.Also(func(_ time.Time, ev fanout.Event) {
-		if scaled, ok := ev.(fanout.Scaled); ok {
+		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
 			debug.SetMemoryLimit(memoryLimit(scaled.To))
 		}
 	})
@@ -171,14 +179,15 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	if plan.FollowLimits {
 		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
 	}
-	ended := make(chan error, 1)
+	ended, left := make(chan error, 1), make(chan struct{})
+	defer close(left)
 	go func() { ended <- group.Run() }()
 	select {
 	case err := <-ended:
 		if err != nil {
 			log.write(warnLine("an actor failed", slog.String("error", err.Error())))
 		}
-	case <-overdue(engine):
+	case <-overdue(engine, left):
 		log.write(warnLine("leaving although a part of brood does not end"))
 	}
 	return engine.Outcome().Code
@@ -188,13 +197,17 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 const lastMoment = 500 * time.Millisecond
 
 // overdue is closed when the engine has ended and the rest should have, too:
-// brood leaves at the end of its budget whatever is stuck.
-func overdue(engine *fanout.Engine) <-chan struct{} {
+// brood leaves at the end of its budget whatever is stuck. It is no longer
+// wanted when left is closed.
+func overdue(engine *fanout.Engine, left <-chan struct{}) <-chan struct{} {
 	late := make(chan struct{})
 	go func() {
 		<-engine.Done()
-		<-time.After(lastMoment)
-		close(late)
+		select {
+		case <-time.After(lastMoment):
+			close(late)
+		case <-left:
+		}
 	}()
 	return late
 }
@@ -256,7 +269,9 @@ func forwardSignals(sig *signals, host *fanout.Host, w *window, begun, stop <-ch
 			begun = nil
 			reserveThreads() // for a lone worker it had to wait
 			sig.takeOthers(stop)
-			tuneRuntime(w.engine.Snapshot().Wanted)
+			if !w.cfg.hasTasks() {
+				tuneRuntime(w.engine.Snapshot().Wanted)
+			}
 		case <-stop:
 			return
 		}

@@ -24,7 +24,7 @@ import (
 const askTimeout = 5 * time.Second
 
 // statusVerb prints what the workers do; the code is 0 only when all are up.
-func statusVerb(environ []string, code *int) *cobra.Command {
+func statusVerb(from caller, code *int) *cobra.Command {
 	output, watch := "text", false
 	verb := &cobra.Command{
 		Use:   "status [-o text|wide|json] [--watch] [slot...]",
@@ -32,7 +32,7 @@ func statusVerb(environ []string, code *int) *cobra.Command {
 		Long: `The code is 0 when all wanted workers are ready, else 1. The JSON is stable: its
 fields are added to, never renamed.`,
 	}
-	find := newFinder(verb, environ)
+	find := newFinder(verb, from)
 	verb.Flags().StringVarP(&output, "output", "o", output, "text, wide or json")
 	verb.Flags().BoolVarP(&watch, "watch", "w", false, "print it again every second, until brood leaves")
 	verb.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -206,7 +206,7 @@ func shortDuration(seconds float64) string {
 func mebibytes(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + "MiB" }
 
 // healthVerb is what HEALTHCHECK and exec probes run, without curl.
-func healthVerb(environ []string, code *int) *cobra.Command {
+func healthVerb(from caller, code *int) *cobra.Command {
 	live := false
 	verb := &cobra.Command{
 		Use:   "health [--live]",
@@ -214,7 +214,7 @@ func healthVerb(environ []string, code *int) *cobra.Command {
 		Long:  `For HEALTHCHECK and exec probes in images without curl: the same as /readyz, and with --live as /livez.`,
 		Args:  noMoreWords,
 	}
-	find := newFinder(verb, environ)
+	find := newFinder(verb, from)
 	verb.Flags().BoolVar(&live, "live", false, "ask only whether brood itself answers")
 	verb.RunE = func(verb *cobra.Command, _ []string) error {
 		client, err := find.client()
@@ -233,13 +233,13 @@ func healthVerb(environ []string, code *int) *cobra.Command {
 }
 
 // eventsVerb follows what happens until brood leaves.
-func eventsVerb(environ []string, code *int) *cobra.Command {
+func eventsVerb(from caller, code *int) *cobra.Command {
 	verb := &cobra.Command{
 		Use:   "events",
 		Short: "print what happens from now on, one JSON object per line",
 		Args:  noMoreWords,
 	}
-	find := newFinder(verb, environ)
+	find := newFinder(verb, from)
 	verb.RunE = func(verb *cobra.Command, _ []string) error {
 		client, err := find.client()
 		if err != nil {

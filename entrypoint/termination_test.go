@@ -29,7 +29,7 @@ func TestTheApplicationsOwnTerminationMessageIsKept(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.before), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			c := newConfig()
+			c := newConfig(Program{})
 			c.TerminationLog.Value = path
 			if err := c.writeTermination([]byte("message")); err != nil {
 				t.Fatal(err)
@@ -42,7 +42,7 @@ func TestTheApplicationsOwnTerminationMessageIsKept(t *testing.T) {
 }
 
 func TestATerminationLogThatCannotBeWrittenIsTold(t *testing.T) {
-	c := newConfig()
+	c := newConfig(Program{})
 	c.TerminationLog.Value = filepath.Join(t.TempDir(), "missing", "log")
 	if err := c.writeTermination([]byte("x")); err == nil || !strings.Contains(err.Error(), "--termination-log") {
 		t.Errorf("got %v", err)

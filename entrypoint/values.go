@@ -14,6 +14,7 @@ type Source int
 const (
 	SourceDefault     Source = iota
 	SourceInherited          // the brood around this one set the variable
+	SourceProgram            // a service written in Go, in its code
 	SourceFile               // --env-file
 	SourceEnvironment        // BROOD_*
 	SourceFlag
@@ -21,11 +22,11 @@ const (
 
 // String is the source as logs and check name it.
 func (s Source) String() string {
-	return [...]string{"default", "inherited", "env-file", "environment", "flag"}[s]
+	return [...]string{"default", "inherited", "program", "env-file", "environment", "flag"}[s]
 }
 
 // Explicit reports whether somebody has chosen the value for this brood.
-func (s Source) Explicit() bool { return s >= SourceFile }
+func (s Source) Explicit() bool { return s >= SourceProgram }
 
 // value is one setting and where it comes from. A source replaces what lower
 // ones gave and leaves alone what higher ones gave, so sources can be read in

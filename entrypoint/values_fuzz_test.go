@@ -148,7 +148,7 @@ func FuzzCommandLine(f *testing.F) {
 		case "check", "__complete", "__completeNoDesc":
 			return // they look at the system
 		}
-		handled, code := dispatch(args, nil, &out, &out)
+		handled, code := Program{}.dispatch(args, nil, &out, &out)
 		if handled && code != 0 && code != CodeUsage {
 			t.Errorf("%q: code %d", args, code)
 		}

@@ -24,6 +24,8 @@ func (e *Engine) emergency(value any, stack []byte) Outcome {
 			switch in := in.(type) {
 			case Exited:
 				return in.Kind == KindFinish
+			case TaskEnded:
+				return in.Kind == KindFinish
 			case StartFailed:
 				return in.Kind == KindFinish
 			}

@@ -158,6 +158,8 @@ func (e *Engine) handle(in Input) {
 		e.startFailed(in)
 	case Exited:
 		e.exited(in)
+	case TaskEnded:
+		e.taskEnded(in)
 	case Stopped:
 		e.suspended = true
 		e.system.Suspend(in.Ref, in.By)

@@ -214,6 +214,7 @@ type (
 		Asked    bool // brood had asked it to end
 		Duration time.Duration
 		Err      error // why it did not start
+		Fault    error // what a task says of its failure
 	}
 	// HookDropped tells that an exit hook is not run: too many were waiting, or
 	// brood's time was over.

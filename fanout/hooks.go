@@ -27,7 +27,11 @@ var (
 func (e *Engine) startPrepare() {
 	e.enter(PhasePreparing)
 	e.prepare = hookRun{asked: true, began: time.Now()}
-	e.system.Start(Launch{Ref: prepareRef, Args: e.plan.Prepare.Args, Env: e.hookEnvironment()})
+	launch := Launch{Ref: prepareRef, Args: e.plan.Prepare.Args, Task: e.plan.Prepare.Task, Env: e.hookEnvironment()}
+	if t := e.plan.Prepare.Timeout; t > 0 {
+		launch.Until = e.prepare.began.Add(t)
+	}
+	e.system.Start(launch)
 	if t := e.plan.Prepare.Timeout; t > 0 {
 		e.timers.after(t, e.prepareElapsed)
 	}
@@ -87,8 +91,10 @@ func (e *Engine) finishWanted() bool {
 func (e *Engine) launchFinish(so Outcome) {
 	e.finish = hookRun{asked: true, began: time.Now()}
 	e.system.Start(Launch{
-		Ref:  finishRef,
-		Args: e.plan.Finish.Args,
+		Ref:   finishRef,
+		Args:  e.plan.Finish.Args,
+		Task:  e.plan.Finish.Task,
+		Until: e.stop.finish,
 		Env: e.hookEnvironment(
 			EnvExitCode+"="+strconv.Itoa(so.Code),
 			EnvReason+"="+string(so.Reason),

@@ -43,6 +43,8 @@ type Host struct {
 	sweeper    sweeper
 	oom        oomWatch
 
+	tasks tasks
+
 	mu        sync.Mutex
 	processes map[Ref]*reaper.Process
 	discard   bool // workers' starts that have not begun are dropped
@@ -217,7 +219,7 @@ func (h *Host) Signal(refs []Ref, sig syscall.Signal, group bool) int {
 		}
 	}
 	h.mu.Unlock()
-	n := h.reaper.SignalAll(all, sig, group)
+	n := h.reaper.SignalAll(all, sig, group) + h.signalTasks(refs, sig)
 	if group && sig == syscall.SIGTERM {
 		h.sweeper.tellGroups(all)
 	}

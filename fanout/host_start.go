@@ -16,7 +16,13 @@ import (
 
 // Start implements System: the fork, the registration and the PID file are one
 // operation, and Started comes after all three.
-func (h *Host) Start(l Launch) { h.starts.put(l) }
+func (h *Host) Start(l Launch) {
+	if l.Task != nil {
+		h.runTask(l)
+		return
+	}
+	h.starts.put(l)
+}
 
 // DiscardStarts implements System.
 func (h *Host) DiscardStarts() {
@@ -28,6 +34,7 @@ func (h *Host) DiscardStarts() {
 // KillAll implements System.
 func (h *Host) KillAll() {
 	h.DiscardStarts()
+	h.signalTasks(h.tasks.refs(), syscall.SIGKILL)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.processes {

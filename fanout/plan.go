@@ -87,15 +87,17 @@ type Variable struct {
 	Value expand.Template
 }
 
-// Hook is a command that brood runs beside the workers. The zero Hook is none.
+// Hook is a command that brood runs beside the workers, or for prepare and
+// finish a Task. The zero Hook is none.
 type Hook struct {
 	Args []string
+	Task Task
 	// Timeout bounds one run; 0 is no bound.
 	Timeout time.Duration
 }
 
-// Defined reports whether there is a command to run.
-func (h Hook) Defined() bool { return len(h.Args) > 0 }
+// Defined reports whether there is something to run.
+func (h Hook) Defined() bool { return len(h.Args) > 0 || h.Task != nil }
 
 // RestartPolicy says which ended workers are started again.
 type RestartPolicy string

@@ -92,7 +92,10 @@ type Ref struct {
 type Launch struct {
 	Ref
 	Args []string
-	Env  []string
+	// Task is run instead of Args, until Until at most if that is set.
+	Task  Task
+	Until time.Time
+	Env   []string
 	// Stdin passes brood's stdin on, and on a terminal the foreground;
 	// otherwise the process reads /dev/null.
 	Stdin bool

@@ -48,7 +48,7 @@ type Reaper struct {
 
 	mu       sync.Mutex
 	children map[int]*Process
-	inFlight int // starts whose PID is not in children yet
+	inFlight int // starts whose PID is not in children yet, and LeaveUnknown
 	// postponed says that a zombie was left alone because of them.
 	postponed bool
 }
@@ -92,6 +92,21 @@ func (r *Reaper) Run(sigchld <-chan os.Signal, stop <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// LeaveUnknown leaves ended processes that nobody has started here to be waited
+// for by somebody else in this process, until release is called. Orphans remain
+// zombies meanwhile, and SignalAdopted refuses.
+func (r *Reaper) LeaveUnknown() (release func()) {
+	r.mu.Lock()
+	r.inFlight++ // any unknown child may be his, as it may be the start's
+	r.mu.Unlock()
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		r.inFlight--
+		r.mu.Unlock()
+		r.kick()
+	})
 }
 
 // Close ends the starting thread. By then the parent-death signal of every

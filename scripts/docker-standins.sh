@@ -1,15 +1,16 @@
 #!/bin/sh
-# Makes the base images that Dockerfile and docker-compose.yml name, where they
-# cannot be pulled, out of what this machine has installed:
+# Makes the base images that Dockerfile, docker-compose.yml and the examples name,
+# where they cannot be pulled, out of what this machine has installed:
 #
 #   golang:TAG            its own Go and CA bundle, on a static busybox
 #   prom/prometheus:TAG   the prometheus and promtool of its own package
+#   debian:TAG            a minimal Debian, made by debootstrap
 #
 # An image that is there, or that can be pulled, is left as it is. A stand-in
 # proves the steps of a build, not the content of the real image. It has the
 # label brood.stand-in; docker-clean.sh --images removes all of them.
 #
-#   docker-standins.sh           both
+#   docker-standins.sh           the first two
 #   docker-standins.sh golang    only one of them
 set -eu
 
@@ -88,11 +89,22 @@ make_prometheus() {
 		-c 'LABEL brood.stand-in=prometheus' - "$1" >/dev/null
 }
 
+make_debian() {
+	root=$work/debian
+	command -v debootstrap >/dev/null || die "the stand-in for $1 needs debootstrap"
+	suite=${1#*:}
+	debootstrap --variant=minbase "${suite%-slim}" "$root" >"$work/debootstrap" 2>&1 ||
+		die "cannot make $1: $(tail -n 1 "$work/debootstrap")"
+	rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+	tar -C "$root" -c . | docker import -c 'CMD ["bash"]' -c 'LABEL brood.stand-in=debian' - "$1" >/dev/null
+}
+
 for name in ${*:-golang prometheus}; do
 	case $name in
 	golang) image=$(grep -o -m 1 'golang:[^ ]*' Dockerfile) ;;
 	prometheus) image=$(grep -o -m 1 'prom/prometheus:[^ ]*' docker-compose.yml) ;;
-	*) die "there is no stand-in for $name, want golang or prometheus" ;;
+	debian) image=$(sed -n 's/^FROM \(debian:.*\)/\1/p' examples/python/Dockerfile) ;;
+	*) die "there is no stand-in for $name, want golang, prometheus or debian" ;;
 	esac
 	if missing "$image"; then
 		"make_$name" "$image"

@@ -2,12 +2,13 @@ package staging
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brood-init/brood/internal/self"
 )
 
 // executable is brood's own file, by a path that can be executed.
@@ -25,32 +26,14 @@ func openSelf(proc string) (executable, error) {
 	if err == nil {
 		return executable{path: proc + "/self/fd/" + strconv.Itoa(fd), fd: fd}, nil
 	}
-	path, err := filepath.Abs(startedAs())
+	path, err := filepath.Abs(self.StartedAs())
 	if err == nil {
 		err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 	}
 	if err != nil {
-		return executable{}, fmt.Errorf("cannot find brood's own file without a %s: it was started as %q: %w", proc, startedAs(), err)
+		return executable{}, fmt.Errorf("cannot find brood's own file without a %s: it was started as %q: %w", proc, self.StartedAs(), err)
 	}
 	return executable{path: path, fd: -1}, nil
-}
-
-// startedAs is the path that execve was called with: AT_EXECFN of getauxval(3),
-// which unlike argv[0] nobody can make up.
-func startedAs() string {
-	const atExecFn = 31
-	vector, err := unix.Auxv()
-	if err != nil {
-		return os.Args[0]
-	}
-	for _, entry := range vector {
-		if address := entry[1]; entry[0] == atExecFn {
-			// It lies above the stack for as long as the process lives. The
-			// detour is for go vet, which takes uintptrs for addresses of Go.
-			return unix.BytePtrToString(*(**byte)(unsafe.Pointer(&address)))
-		}
-	}
-	return os.Args[0]
 }
 
 // ignoredSignals asks the kernel about each signal. Those with a handler of Go's

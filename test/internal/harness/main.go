@@ -91,13 +91,21 @@ func install() (remove func(), err error) {
 	if ready := os.Getenv("BROOD_TEST_BINARY"); ready != "" {
 		return remove, os.Symlink(ready, paths.brood)
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", paths.brood, "github.com/brood-init/brood/cmd/brood")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	if err := Build(paths.brood, "github.com/brood-init/brood/cmd/brood"); err != nil {
 		remove()
-		return nil, errors.New("go build: " + string(out))
+		return nil, err
 	}
 	return remove, nil
+}
+
+// Build makes a program of a package, flags before it, as brood is built.
+func Build(path string, args ...string) error {
+	build := exec.Command("go", append([]string{"build", "-trimpath", "-o", path}, args...)...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return errors.New("go build: " + string(out))
+	}
+	return nil
 }
 
 // Binary is the brood under test.
