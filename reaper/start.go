@@ -128,10 +128,17 @@ func forkExec(spec *Spec) (int, error) {
 		}
 	}
 	defer setAllCloseOnExec(spec.Inherit)
+	stdin, err := clearOfOthers(spec)
+	if err != nil {
+		return 0, fmt.Errorf("cannot pass descriptors: %w", err)
+	}
+	if stdin != spec.Stdin {
+		defer func() { _ = syscall.Close(stdin) }()
+	}
 	return syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
 		Dir:   spec.Dir,
 		Env:   spec.Env,
-		Files: []uintptr{uintptr(spec.Stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
+		Files: []uintptr{uintptr(stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
 		Sys: &syscall.SysProcAttr{
 			Setpgid:    true,
 			Foreground: spec.Foreground,
@@ -139,6 +146,43 @@ func forkExec(spec *Spec) (int, error) {
 			Pdeathsig:  syscall.SIGKILL,
 		},
 	})
+}
+
+// scratch is how many numbers syscall.ForkExec may use up in the child, from one
+// above the highest of its Files on: for its pipe and the three of them.
+const scratch = 4
+
+// clearOfOthers returns stdin under a number that keeps ForkExec from moving its
+// pipe onto a descriptor that the process is to have. It knows of none but its
+// Files, and takes what is above them for free (forkAndExecInChild, pass 1).
+func clearOfOthers(spec *Spec) (stdin int, err error) {
+	stdin = spec.Stdin
+	for {
+		next := max(3, stdin, spec.Stdout, spec.Stderr) + 1 // 3 is the number of Files
+		taken := next
+		for fd := next; fd < next+scratch; fd++ {
+			if passes(fd) {
+				taken = fd + 1
+			}
+		}
+		if taken == next {
+			return stdin, nil
+		}
+		higher, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(spec.Stdin), syscall.F_DUPFD_CLOEXEC, uintptr(taken))
+		if stdin != spec.Stdin {
+			_ = syscall.Close(stdin)
+		}
+		if errno != 0 {
+			return spec.Stdin, errno
+		}
+		stdin = int(higher)
+	}
+}
+
+// passes reports whether a descriptor is open and stays so over an exec.
+func passes(fd int) bool {
+	flags, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+	return errno == 0 && flags&syscall.FD_CLOEXEC == 0
 }
 
 func setAllCloseOnExec(fds []int) {
