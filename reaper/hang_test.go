@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,10 @@ func newExecHold(t *testing.T) execHold {
 		t.Skipf("cannot hold an exec up: fanotify_init needs CAP_SYS_ADMIN: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Close(fd) })
+	// The thread of a vfork that is under way cannot be stopped, so a collection
+	// would wait for the exec, and everybody for the collection.
+	collects := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(collects) })
 	h := execHold{t: t, fd: fd, path: filepath.Join(t.TempDir(), "slow")}
 	copyFile(t, "/bin/true", h.path)
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_EXEC_PERM, unix.AT_FDCWD, h.path); err != nil {

@@ -59,6 +59,9 @@ type forkRequest struct {
 // errno: ENOENT, EACCES, ENOEXEC, EAGAIN from fork, and so on. Start blocks
 // for as long as the kernel takes to execute the file. It is safe for
 // concurrent use; starts happen one after another.
+//
+// Until then no garbage can be collected: the runtime cannot stop a thread that
+// waits in vfork, and what allocates while a collection is due waits with it.
 func (r *Reaper) Start(spec Spec) error {
 	reply := make(chan error, 1)
 	select {
