@@ -2,8 +2,10 @@ package entrypoint
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,11 @@ func (c *Config) dress(environ []string, reg registry, stdout, stderr *os.File) 
 		d.NotifyDir = reg.dir.Pattern().Dir()
 		name := filepath.Base(reg.dir.Pattern().String())
 		d.NotifyName = strings.TrimSuffix(name, filepath.Ext(name)) + ".notify"
+	}
+	if d.User != nil && slices.ContainsFunc(c.Env.Value, func(v fanout.Variable) bool { return v.Key == "HOME" }) {
+		elsewhere := *d.User
+		elsewhere.Home = "" // --env says where it is
+		d.User = &elsewhere
 	}
 	if c.CPUAffinity.Value != nil {
 		d.CPUs = *c.CPUAffinity.Value
@@ -79,15 +86,18 @@ const drainOutput = 200 * time.Millisecond
 // undress gives back what was made, when all workers have ended.
 func undress(d fanout.Dress) error {
 	var err error
-	if d.Output != nil {
-		d.Output.Close(drainOutput)
-	}
 	if d.Sockets != nil {
 		d.Sockets.Close()
 		err = d.Sockets.Remove()
 	}
+	if d.Output != nil {
+		d.Output.Close(drainOutput)
+		if lines, bytes := d.Output.Dropped(); lines > 0 {
+			err = errors.Join(err, fmt.Errorf("%d lines (%d bytes) of the workers' output were dropped: nobody has read them in time", lines, bytes))
+		}
+	}
 	if d.Stage != nil {
 		d.Stage.Close()
 	}
-	return errors.Join(err)
+	return err
 }

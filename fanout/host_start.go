@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/brood-init/brood/internal/lookpath"
+	"github.com/brood-init/brood/internal/staging"
 	"github.com/brood-init/brood/pidfiles"
 	"github.com/brood-init/brood/reaper"
 )
@@ -161,7 +162,7 @@ func StartCode(err error) int {
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM),
 		errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
-		errors.Is(err, reaper.ErrClosed):
+		errors.Is(err, reaper.ErrClosed), errors.Is(err, staging.ErrNoStage):
 		return 0
 	case errors.Is(err, lookpath.ErrNotFound):
 		return CodeNotFound

@@ -154,12 +154,14 @@ func (l *Launch) Confirm() error {
 		}
 		return fmt.Errorf("cannot start %q: internal error: the stage answered %q", l.command.Path, answer)
 	case sent != nil || err != nil:
-		return fmt.Errorf("cannot start %q: %w: %w", l.command.Path, errNoStage, errors.Join(sent, err))
+		return fmt.Errorf("cannot start %q: %w: %w", l.command.Path, ErrNoStage, errors.Join(sent, err))
 	}
 	return nil
 }
 
-var errNoStage = errors.New("its stage has ended early")
+// ErrNoStage says that brood itself could not run between fork and exec: it was
+// killed, or given no thread or memory. That may pass.
+var ErrNoStage = errors.New("its stage has ended early")
 
 func (l *Launch) send() error {
 	for rest := l.order; len(rest) > 0; {

@@ -53,6 +53,35 @@ func TestNothingOfAnEndedWorkerIsLost(t *testing.T) {
 	})
 }
 
+// Nobody reads: brood leaves all the same, and says what is missing.
+func TestOutputThatNobodyReadsIsCountedAtTheEnd(t *testing.T) {
+	m := harness.Mode{}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b := m.StartWith(t, harness.Options{Args: []string{"-n1", "--output", "prefix", "--restart", "never", "--", "seq", "1", "100000"}, Stdout: w})
+	_ = w.Close()
+	b.WantCode(t, 0)
+	if n := b.Stderr.Count("of the workers' output were dropped"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, b.Stderr)
+	}
+}
+
+func TestAHomeThatWasGivenIsTheWorkersWhoeverItRunsAs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can become somebody else")
+	}
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--user", "nobody", "--env", "HOME=/elsewhere", "--restart", "never", "--", "sh", "-c", "echo $HOME")
+		b.WantCode(t, 0)
+		if b.Stdout.String() != "/elsewhere" {
+			t.Errorf("HOME is %s", b.Stdout)
+		}
+	})
+}
+
 func TestWorkersGetTheirRightsAndBroodKeepsItsOwn(t *testing.T) {
 	if os.Geteuid() != 0 {
 		harness.Missing(t, "only root can become somebody else")
