@@ -81,6 +81,9 @@ func (d *Dir) tryMaster(pid int) (*Master, error) {
 		}
 		return fail(errReplaced)
 	}
+	if pid == unnamed {
+		return m, nil
+	}
 	if err := m.write(); err != nil {
 		return fail(fmt.Errorf("cannot write %q: %w", path, err))
 	}
@@ -174,7 +177,7 @@ func (m *Master) Release() error {
 	}
 	defer func() { unix.Close(m.fd); m.fd = -1 }()
 	name := m.dir.pattern.nameOf(master)
-	if pid, err := readPID(m.fd); err != nil || pid != m.pid || !m.dir.isNamed(name, m.fd) {
+	if pid, err := readPID(m.fd); m.pid != unnamed && (err != nil || pid != m.pid) || !m.dir.isNamed(name, m.fd) {
 		return nil
 	}
 	if err := m.dir.unlink(name); err != nil {
