@@ -26,6 +26,7 @@ type Status struct {
 	Wanted        int          `json:"wanted"`
 	Ready         int          `json:"ready"`
 	Serves        bool         `json:"serves"`
+	Started       bool         `json:"started"` // all workers have been ready once
 	Reloading     bool         `json:"reloading"`
 	Following     bool         `json:"following"`        // wanted follows the container's limits
 	Reason        string       `json:"reason,omitempty"` // why it does not serve

@@ -13,7 +13,7 @@ func statusOf(s *fanout.Snapshot, serves error, fs proc.FS, now time.Time) Statu
 	out := Status{
 		Version: 1, PID: os.Getpid(), Phase: string(s.Phase), Began: s.Began,
 		UptimeSeconds: now.Sub(s.Began).Seconds(), Wanted: s.Wanted, Ready: s.Ready,
-		Serves: serves == nil, Reloading: s.Reloading, Following: s.Following, Slots: make([]Slot, 0, len(s.Slots)), Registered: make([]Registered, 0, len(s.Registered)),
+		Serves: serves == nil, Started: s.AllBeen || s.Phase == fanout.PhaseRunning && s.Wanted == 0, Reloading: s.Reloading, Following: s.Following, Slots: make([]Slot, 0, len(s.Slots)), Registered: make([]Registered, 0, len(s.Registered)),
 	}
 	if serves != nil {
 		out.Reason = serves.Error()

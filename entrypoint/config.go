@@ -43,10 +43,13 @@ func Load(args, environ []string) (*Config, error) { return Program{}.load(args,
 
 func (p Program) load(args, environ []string) (*Config, error) {
 	config, err := p.loadAny(args, environ)
-	if err == nil && len(config.Command) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if action, _, _ := config.daemonAction(); len(config.Command) == 0 && action != DaemonStop {
 		return nil, errNoCommand()
 	}
-	return config, err
+	return config, nil
 }
 
 func errNoCommand() error {

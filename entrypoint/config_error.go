@@ -18,7 +18,12 @@ type UsageError struct {
 	Setting string // as the user gave it: --flag, BROOD_X, BROOD_X in FILE
 	Value   string // what it was; empty when there is none or it is secret
 	Remedy  string // what to write instead
+
+	cause error // may be nil
 }
+
+// Unwrap is what the system or another package has said.
+func (e *UsageError) Unwrap() error { return e.cause }
 
 func (e *UsageError) Error() string {
 	if e.Value == "" {

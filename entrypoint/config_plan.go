@@ -136,5 +136,5 @@ func (c *Config) explicitPIDFile() (setting string, explicit bool) {
 
 // pidFileError makes a UsageError of why the chosen PID files cannot be had.
 func (c *Config) pidFileError(err error) error {
-	return &UsageError{Setting: c.name(&c.Pidfile), Value: c.Pidfile.String(), Remedy: err.Error()}
+	return &UsageError{Setting: c.name(&c.Pidfile), Value: c.Pidfile.String(), Remedy: err.Error(), cause: err}
 }

@@ -23,6 +23,9 @@ func (c *Config) validate() error {
 	if err := c.validateReplacement(); err != nil {
 		return err
 	}
+	if err := c.validateDaemon(); err != nil {
+		return err
+	}
 	if err := c.validateService(); err != nil {
 		return err
 	}

@@ -27,11 +27,18 @@ func openRegistry(cfg *Config, processes proc.FS, warnf func(line)) (registry, e
 		return openExplicit(setting, options)
 	}
 	dir, err := pidfiles.OpenFirst(pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace), cfg.program.pidFile(), options)
+	daemon := cfg.program.detached != nil // it is found by its files, and there is one of it
+	if err != nil && daemon {
+		return registry{}, err
+	}
 	if err != nil {
 		warnf(warnLine("no PID files are written and no process can register; set --pidfile to a directory that can be written", slog.String("error", err.Error())))
 		return registry{}, nil
 	}
 	master, err := dir.LockMaster(os.Getpid())
+	if err != nil && daemon {
+		return registry{}, errors.Join(err, dir.Close())
+	}
 	if errors.Is(err, pidfiles.ErrMasterAlive) {
 		dir, master, err = openBeside(cfg.program, dir, options, warnf)
 	}

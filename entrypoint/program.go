@@ -22,6 +22,8 @@ type Program struct {
 	Name string
 	// Service is nil for the command.
 	Service *Service
+
+	detached *os.File // in a daemon: where it reports how its start went
 }
 
 // Service is a program that starts itself as its workers. Its command line has

@@ -29,16 +29,23 @@ func Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.
 // Main is the function Main for any Program.
 func (p Program) Main(args, environ []string, stdin, stdout, stderr *os.File, queue chan os.Signal) int {
 	sig := takeSignals(queue)
+	environ, p.detached = takeDetached(environ, os.Getppid())
 	if handled, code := p.dispatch(args, environ, stdout, stderr); handled {
 		return code
 	}
+	report := newStartReporter(p.detached)
 	cfg, err := p.load(args, environ)
 	if err != nil {
+		report.failed(err)
 		p.complain(stderr, err)
 		return exitCode(err)
 	}
-	code, err := start(cfg, sig, environ, stdin, stdout, stderr)
+	if action, _, _ := cfg.daemonAction(); action != "" {
+		return cfg.runDaemon(action, sig, stdout, stderr)
+	}
+	code, err := start(cfg, sig, report, environ, stdin, stdout, stderr)
 	if err != nil {
+		report.failed(err)
 		p.complain(stderr, err)
 		return exitCode(err)
 	}
@@ -56,7 +63,7 @@ func exitCode(err error) int {
 
 // start prepares everything that the workers need and runs them. An error
 // means that nothing was started.
-func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *os.File) (int, error) {
+func start(cfg *Config, sig *signals, report *startReporter, environ []string, stdin, stdout, stderr *os.File) (int, error) {
 	log := newLogSink(int(stderr.Fd()), cfg.logJSON(), cfg.logLevel())
 	defer log.close()
 	for _, w := range cfg.Warnings {
@@ -124,7 +131,7 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 	defer host.Close()
 	announce(log, cfg, plan, count)
 	running = true
-	code := runActors(plan, host, sig, log, w)
+	code := runActors(plan, host, sig, report, log, w)
 	if err := undress(dress); err != nil {
 		log.write(warnLine(err.Error()))
 	}
@@ -134,7 +141,7 @@ func start(cfg *Config, sig *signals, environ []string, stdin, stdout, stderr *o
 // runActors wires the parts. Only the engine's actor returns by itself; the
 // others serve it until they are interrupted, and an interrupt only closes a
 // channel.
-func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, w *window) int {
+func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startReporter, log *logSink, w *window) int {
 	begun := make(chan struct{})
 	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
 	w.host, w.engine = host, engine
@@ -171,6 +178,10 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, log *logSink, 
 	add("metrics", after(served, w.serveHTTP))
 	if w.health != nil {
 		add("health", after(served, w.serveHealth))
+	}
+	if report != nil {
+		engine.Also(report.observe)
+		add("daemon", func(stop <-chan struct{}) error { return report.serve(w, stop) })
 	}
 	if n := newNotifier(w); n != nil {
 		add("notify", n.serve)

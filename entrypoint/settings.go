@@ -79,6 +79,12 @@ type settings struct {
 	TerminationLog value[string] `split_words:"true"` // empty is the default file, if it exists
 	FinalMetrics   value[string] `split_words:"true"` // empty is nowhere
 
+	Daemon   value[DaemonAction] `split_words:"true"` // empty is the foreground
+	Start    value[bool]         `split_words:"true"`
+	Stop     value[bool]         `split_words:"true"`
+	Nodaemon value[bool]         `split_words:"true"`
+	LogFile  value[string]       `split_words:"true"` // empty is /dev/null
+
 	LogFormat value[LogFormat]  `split_words:"true"`
 	LogLevel  value[slog.Level] `split_words:"true"`
 	Output    value[Output]     `split_words:"true"`
@@ -111,13 +117,14 @@ const (
 	groupPIDFiles = "PID files"
 	groupHealth   = "Metrics and health"
 	groupLogging  = "Logging"
+	groupDaemon   = "Outside of a container"
 )
 
 const none = "none"
 
 // table is every setting, group by group.
 func table() []setting {
-	return slices.Concat(workerTable(), readyTable(), restartTable(), stopTable(), hookTable(), attributeTable(), healthTable(), logTable())
+	return slices.Concat(workerTable(), readyTable(), restartTable(), stopTable(), hookTable(), attributeTable(), healthTable(), logTable(), daemonTable())
 }
 
 func workerTable() []setting {

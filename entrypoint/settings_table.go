@@ -160,3 +160,30 @@ func logTable() []setting {
 		},
 	}
 }
+
+func daemonTable() []setting {
+	actions := []string{string(DaemonStart), string(DaemonStop), string(DaemonRestart)}
+	return []setting{
+		{
+			name: "daemon", group: groupDaemon, value: "ACTION", choices: actions, shown: "the foreground",
+			help:  "start in the background, stop what runs there, or both",
+			field: func(s *settings) field { return choice(&s.Daemon, actions) },
+		}, {
+			name: "start", group: groupDaemon, fallback: "off",
+			help:  "as --daemon start: return when all workers are ready, or with the reason why they are not",
+			field: func(s *settings) field { return toggle(&s.Start) },
+		}, {
+			name: "stop", group: groupDaemon, fallback: "off",
+			help:  "as --daemon stop: return when everybody has ended; it needs no command",
+			field: func(s *settings) field { return toggle(&s.Stop) },
+		}, {
+			name: "nodaemon", group: groupDaemon, fallback: "off",
+			help:  "stay in the foreground, whatever the settings above say",
+			field: func(s *settings) field { return toggle(&s.Nodaemon) },
+		}, {
+			name: "log-file", group: groupDaemon, value: "FILE", shown: "/dev/null",
+			help:  "what stdout and stderr of a daemon, and so of its workers, are appended to",
+			field: func(s *settings) field { return scalar(&s.LogFile, parseOutput) },
+		},
+	}
+}

@@ -81,6 +81,12 @@ func samples() map[string]sample {
 		"final-metrics":   {"/run/file", "/run/environment", "none", nil},
 		"control":         {"/run/file.sock", "/run/environment.sock", "none", nil},
 
+		"daemon":   {"start", "stop", "restart", []string{"status", "x"}},
+		"start":    toggle,
+		"stop":     toggle,
+		"nodaemon": toggle,
+		"log-file": {"/run/file.log", "/run/environment.log", "none", nil},
+
 		"log-format": {"json", "text", "json", []string{"xml"}},
 		"log-level":  {"debug", "warn", "error", []string{"loud", "warning"}},
 	}
@@ -130,7 +136,7 @@ func TestTableIsComplete(t *testing.T) {
 	for _, row := range rows {
 		groups = append(groups, row.group)
 	}
-	if got := slices.Compact(groups); len(got) != 10 {
+	if got := slices.Compact(groups); len(got) != 11 {
 		t.Errorf("a group is torn apart: %v", got)
 	}
 }

@@ -209,3 +209,38 @@ func TestASignalBeforeMainStopsTheService(t *testing.T) {
 		s.WaitLog("msg=exiting", "code=0", "reason=requested")
 	})
 }
+
+// The program is its own daemon as it is its own brood.
+func TestTheProgramRunsInTheBackground(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := service{notes: filepath.Join(dir, "notes")}
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program, append([]string{"--pidfile", filepath.Join(dir, "run", "program.pid"), "--log-file", filepath.Join(dir, "log")}, args...)...)
+		cmd.Dir, cmd.Env = dir, []string{"NOTES=" + s.notes, "PATH=" + harness.Path()}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%q: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	if out := run("--start", "-n2", "--", "wait"); out != "program: started, 2 workers\n" {
+		t.Errorf("start says %q", out)
+	}
+	if out := run("--daemon=restart", "-n3", "--", "wait"); !strings.HasSuffix(out, "program: started, 3 workers\n") {
+		t.Errorf("restart says %q", out)
+	}
+	if out := run("--stop"); out != "program: stopped\n" {
+		t.Errorf("stop says %q", out)
+	}
+	if n := len(s.noted("prepare")); n != 2 || len(s.noted("finish")) != 2 || s.count("cause=") != 5 {
+		t.Errorf("the notes are:\n%s", harness.Content(s.notes))
+	}
+	if got, want := s.noted("prepare")[0], "prepare count=2 dir="+dir; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "run")); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}

@@ -172,6 +172,13 @@ func Alive(pid int) bool {
 // Kill signals any process by its PID in the tests' namespace.
 func Kill(pid int, sig unix.Signal) error { return unix.Kill(pid, sig) }
 
+// NewMark is a variable for the environment of a run without a Brood, by which
+// Marked finds its processes.
+func NewMark() string { return markName + "=" + newMark() }
+
+// Marked are the processes of a run, wherever they hang in the tree.
+func Marked(variable string) []Process { return marked(strings.TrimPrefix(variable, markName+"=")) }
+
 // marked are the processes of one run, wherever they hang in the tree.
 func marked(mark string) []Process {
 	want := []byte(markName + "=" + mark)
