@@ -8,9 +8,11 @@ import (
 	"net/http"
 
 	"github.com/brood-init/brood/control"
+	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/httpd"
 	"github.com/brood-init/brood/internal/webconfig"
 	"github.com/brood-init/brood/metrics"
+	"github.com/brood-init/brood/statuspage"
 )
 
 // openListeners opens what was asked for by name, and refuses what would not be
@@ -82,6 +84,7 @@ func (w *window) serveHTTP(stop <-chan struct{}) error {
 			w.report(fmt.Errorf("cannot make the page of metrics: internal error: %v\n%s", value, stack))
 		},
 	}))
+	mux.Handle("GET /{$}", w.page)
 	w.addHealth(mux)
 	options := httpd.Options{Report: w.report}
 	if path := w.cfg.WebConfigFile.Value; path != "" {
@@ -111,6 +114,26 @@ func (w *window) serveHealth(stop <-chan struct{}) error {
 func (w *window) addHealth(mux *http.ServeMux) {
 	mux.HandleFunc("GET /readyz", control.Readyz(w.serves))
 	mux.HandleFunc("GET /livez", control.Livez(w.host.Ask))
+}
+
+func (w *window) newPage() *statuspage.Page {
+	return statuspage.New(statuspage.Source{
+		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
+		Figures:  func() []statuspage.Figures { return pageFigures(w.table.Figures("", 0)) },
+		Serves:   w.serves,
+		Reason:   w.count.Reason,
+		Version:  version,
+	})
+}
+
+// pageFigures is what the page takes of the figures of metrics, which it does
+// not know.
+func pageFigures(all []metrics.Figures) []statuspage.Figures {
+	figures := make([]statuspage.Figures, len(all))
+	for i, f := range all {
+		figures[i] = statuspage.Figures(f)
+	}
+	return figures
 }
 
 func listenError(err error) string {

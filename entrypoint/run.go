@@ -143,7 +143,7 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 // channel.
 func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startReporter, log *logSink, w *window) int {
 	begun := make(chan struct{})
-	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
+	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.page.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
 	w.host, w.engine = host, engine
 	if plan.Count > 1 {
 		reserveThreads()

@@ -19,6 +19,7 @@ import (
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/metrics"
 	"github.com/brood-init/brood/metrics/scraping"
+	"github.com/brood-init/brood/statuspage"
 )
 
 // window is what others see of the brood: the control socket and the HTTP
@@ -35,6 +36,7 @@ type window struct {
 	controller *net.UnixListener // the same for the socket
 	control    *control.Server
 	table      *metrics.Table
+	page       *statuspage.Page
 	count      cgroup.Decision
 	began      time.Time
 	// gatherer is made when it is first needed: it is not cheap, and the first
@@ -49,6 +51,7 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 	w := &window{cfg: cfg, log: log, table: metrics.NewTable(), count: count, began: time.Now()}
 	w.gatherer = sync.OnceValue(w.newGatherer)
 	w.scraper = sync.OnceValue(w.newScraper)
+	w.page = w.newPage()
 	path, explicit := cfg.controlPath(pattern)
 	w.socket = path
 	if explicit && path != "" {
@@ -174,6 +177,7 @@ func (w *window) newGatherer() *metrics.Gatherer {
 		Detail:      metrics.Detail(w.cfg.MetricsDetail.Value),
 		Build:       metrics.Build{Version: version, Revision: revision(), Go: runtime.Version()},
 		Started:     w.began,
+		Seen:        func(all []metrics.Figures) { w.page.Seen(time.Now(), pageFigures(all)) },
 	})
 }
 

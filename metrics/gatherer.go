@@ -54,6 +54,9 @@ type Options struct {
 	Cgroup cgroup.Root
 	// Self is brood's own PID, the parent of all workers; 0 is os.Getpid.
 	Self int
+	// Seen, if set, is told what each scrape has found. It must not block, nor
+	// keep the slice.
+	Seen func([]Figures)
 }
 
 // Gatherer makes a page out of a Table, snapshots, /proc and the control group.
@@ -76,6 +79,7 @@ type Gatherer struct {
 	scrapes    *scrapedSeries
 	errors     [sourceCount]uint64
 	full       bool // of this scrape
+	seen       []Figures
 
 	children   []int        // brood's, of this scrape
 	known      map[int]bool // those whose stat was read by this scrape
@@ -141,6 +145,9 @@ func (g *Gatherer) collect() {
 		snapshot = g.options.Snapshot()
 	}
 	g.workers(snapshot)
+	if g.options.Seen != nil {
+		g.options.Seen(g.seen)
+	}
 	g.engine(snapshot)
 	g.totals()
 	g.self()

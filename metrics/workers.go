@@ -85,6 +85,7 @@ func (g *Gatherer) fullRow(w *dto.LabelPair) *fullRow {
 // workers goes through the table's slots.
 func (g *Gatherer) workers(snapshot *fanout.Snapshot) {
 	cells := *g.options.Table.slots.Load()
+	g.seen = g.seen[:0]
 	g.full = g.options.Detail == Full || g.options.Detail != Short && len(cells) <= shortAbove
 	var listed []*fanout.SlotView // ascending, as the cells are
 	if snapshot != nil {
@@ -100,7 +101,7 @@ func (g *Gatherer) workers(snapshot *fanout.Snapshot) {
 		}
 		closed := len(r.live) == 0 && row.listed == r.opened && snapshot != nil &&
 			(len(listed) == 0 || listed[0].Slot != c.slot)
-		g.worker(row, r, !closed)
+		g.worker(c.slot, row, r, !closed)
 	}
 }
 
@@ -116,7 +117,7 @@ type reading struct {
 	ioKnown          bool
 }
 
-func (g *Gatherer) worker(row *workerRow, r *record, open bool) {
+func (g *Gatherer) worker(slot int, row *workerRow, r *record, open bool) {
 	total := r.base
 	shown, any := r.shown()
 	var now reading
@@ -147,6 +148,13 @@ func (g *Gatherer) worker(row *workerRow, r *record, open bool) {
 	row.cpu[0].put(float64(total.userTicks) / proc.TicksPerSecond)
 	row.cpu[1].put(float64(total.systemTicks) / proc.TicksPerSecond)
 	row.rss.putIf(now.alive, float64(now.stat.ResidentPages)*g.reader.pageBytes)
+	if g.options.Seen != nil {
+		f := Figures{Slot: slot, Restarts: r.restarts, CPUSeconds: float64(total.userTicks+total.systemTicks) / proc.TicksPerSecond}
+		if now.alive {
+			f.Resident = uint64(now.stat.ResidentPages) * uint64(g.reader.pageBytes)
+		}
+		g.seen = append(g.seen, f)
+	}
 	if g.full {
 		row.full.put(r, shown, now, total, open)
 	}
