@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // nobody is a connection that was closed or not.
@@ -40,6 +41,51 @@ func TestACrowdFromOneAddressCrowdsOutItself(t *testing.T) {
 	}
 	if len(p.taken) != 4 {
 		t.Errorf("%d of 4 places are taken", len(p.taken))
+	}
+}
+
+func TestWhoIsBeingAnsweredHasNoMoreThanHalfForGood(t *testing.T) {
+	p := newPlaces(4)
+	for range 3 {
+		p.asked(p.admit(from("10.0.0.1:1")))
+	}
+	probe := from("10.0.0.1:2")
+	p.admit(probe)
+	p.admit(from("10.0.0.1:3"))
+	if probe.closed || p.asking != 2 {
+		t.Errorf("the probe had to leave: %v, and %d of 4 are being answered", probe.closed, p.asking)
+	}
+	for range 100 {
+		p.admit(from("10.0.0.1:4"))
+	}
+	if !probe.closed || p.asking != 2 {
+		t.Errorf("the probe had to leave at last: %v, and %d of 4 are being answered", probe.closed, p.asking)
+	}
+	for len(p.taken) > 0 {
+		_ = p.taken[0].Close()
+	}
+	if p.asking != 0 || len(p.crowds) != 0 {
+		t.Errorf("when all are gone %d are being answered, of %d crowds", p.asking, len(p.crowds))
+	}
+}
+
+func TestANewcomerHasHisTimeBeforeTheNextIsLetIn(t *testing.T) {
+	p := newPlaces(2)
+	first := p.admit(from("10.0.0.1:1"))
+	if wait := p.early(first.since); wait != 0 {
+		t.Errorf("with a free place a newcomer waits for %s", wait)
+	}
+	p.admit(from("10.0.0.1:2"))
+	if wait := p.early(first.since); wait != patience {
+		t.Errorf("the next waits for %s, want %s", wait, patience)
+	}
+	if wait := p.early(first.since.Add(time.Minute)); wait > 0 {
+		t.Errorf("a minute later he waits for %s", wait)
+	}
+	p.asked(first)
+	p.answered(first) // now the other one is the oldest
+	if out := p.choose(); out == first || p.early(out.since) != patience {
+		t.Errorf("who has been answered is put out before who has waited for longer")
 	}
 }
 
