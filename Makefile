@@ -50,6 +50,7 @@ test: go ## vet, format and all tests, with the race detector
 		'expect=expect:tests at a terminal are skipped' \
 		'busybox=busybox-static:tests with a small shell and of images are skipped' \
 		'promtool=prometheus:tests with a real Prometheus are skipped' \
+		'chromium=chromium fonts-dejavu-core:tests of the status page in a browser are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
 		'qemu-system-x86_64=qemu-system-x86:tests on a machine with cgroup v2 only are skipped' \
 		'debootstrap=debootstrap:tests of the examples are skipped where no image can be pulled' \
