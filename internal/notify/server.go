@@ -73,7 +73,8 @@ func New(options Options) *Server {
 
 // Open makes a slot's socket and returns its address for NOTIFY_SOCKET: a
 // path, or "@" and an abstract name. It belongs to the slot until Shut, over all
-// incarnations; opening it again returns the same. Only uid, and root, may send
+// incarnations; opening it again returns the same, made anew if its file has been
+// removed, as by what cleans up /tmp. Only uid, and root, may send
 // to it; a negative uid is our own. The error after Close is os.ErrClosed.
 func (s *Server) Open(slot, uid int) (address string, err error) {
 	s.mu.Lock()
@@ -82,7 +83,11 @@ func (s *Server) Open(slot, uid int) (address string, err error) {
 		return "", fmt.Errorf("cannot listen for slot %d: %w", slot, os.ErrClosed)
 	}
 	if at := s.sockets[slot]; at != nil {
-		return at.address, nil
+		if !at.lost() {
+			return at.address, nil
+		}
+		delete(s.sockets, slot)
+		_ = at.close(time.Now().Add(closeWithin)) // nobody can send to it
 	}
 	at, err := listen(s.options.Dir, cmp.Or(s.options.Name, "notify"), slot, uid)
 	if err != nil {

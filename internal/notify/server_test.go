@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,6 +162,32 @@ func (s *site) asWorkers() (begin func(slots map[int]*exec.Cmd)) {
 			s.groups[cmd.Process.Pid] = slot
 		}
 		close(s.hold)
+	}
+}
+
+func TestASocketWhoseFileIsGoneIsMadeAnew(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path + ".other", Net: "unixgram"})
+			if err != nil {
+				return err
+			}
+			return errors.Join(l.Close(), os.Rename(path+".other", path)) // a stale one
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, t.TempDir())
+			begin := s.asWorkers()
+			if err := damage(s.open(3)); err != nil {
+				t.Fatal(err)
+			}
+			cmd, _ := s.start("worker", s.open(3), "READY=1")
+			begin(map[int]*exec.Cmd{3: cmd})
+			if got := next(t, s.heard); got.Slot != 3 || !got.Ready {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 

@@ -24,7 +24,8 @@ const (
 type socket struct {
 	slot    int
 	address string
-	path    string // "" when abstract
+	path    string      // "" when abstract
+	file    os.FileInfo // of path, as it was made
 	conn    *net.UnixConn
 	raw     syscall.RawConn
 	stop    chan struct{}
@@ -96,7 +97,19 @@ func (s *socket) bindPath(uid int) error {
 			return errors.Join(fmt.Errorf("cannot give %q to its worker: %w", s.path, err), s.unbind())
 		}
 	}
+	if s.file, err = os.Lstat(s.path); err != nil {
+		return errors.Join(err, s.unbind())
+	}
 	return nil
+}
+
+// lost reports whether the path leads here no more.
+func (s *socket) lost() bool {
+	if s.path == "" {
+		return false
+	}
+	now, err := os.Lstat(s.path)
+	return errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(now, s.file)
 }
 
 func (s *socket) bind() error {
@@ -160,7 +173,7 @@ func (s *socket) close(end time.Time) error {
 
 func (s *socket) unbind() error {
 	err := s.conn.Close()
-	if s.path == "" {
+	if s.path == "" || s.file != nil && s.lost() {
 		return err
 	}
 	if gone := os.Remove(s.path); !errors.Is(gone, os.ErrNotExist) {

@@ -15,7 +15,7 @@ import (
 // them alone.
 type Affinity struct {
 	allowed []int
-	each    bool // one for each slot
+	each    bool // one for each slot, of those that are allowed when it starts
 }
 
 const wantCPUs = "want auto, or CPUs such as 0-3,6"
@@ -25,7 +25,8 @@ const maxCPU = 1 << 16
 
 // ParseAffinity reads "auto", which is one CPU for each slot in turn, or a list
 // as in cpuset(7), which every worker gets. Both are within what the calling
-// thread may use at this moment.
+// thread may use: a list now, and auto whenever a worker starts, since docker
+// update may have changed that.
 func ParseAffinity(text string) (Affinity, error) {
 	allowed, err := allowedCPUs()
 	if err != nil {
@@ -52,11 +53,15 @@ func parseAffinity(text string, allowed []int) (Affinity, error) {
 
 // For returns the CPUs for a slot, counted from 1.
 func (a Affinity) For(slot int) []int {
-	if !a.each || len(a.allowed) == 0 {
-		return a.allowed
+	allowed := a.allowed
+	if !a.each || len(allowed) == 0 {
+		return allowed
 	}
-	i := (slot - 1) % len(a.allowed)
-	return a.allowed[i : i+1]
+	if now, err := allowedCPUs(); err == nil {
+		allowed = now // the kernel refuses a CPU that is none of these any more
+	}
+	i := (slot - 1) % len(allowed)
+	return allowed[i : i+1]
 }
 
 func parseCPUs(text string) ([]int, error) {

@@ -128,7 +128,7 @@ func comparable(text string) string {
 	for line := range strings.Lines(text) {
 		key, _, _ := strings.Cut(line, ":")
 		switch key {
-		case "Pid", "Tgid", "NStgid", "NSpid", "PPid", "NSpgid", "NSsid", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches":
+		case "Pid", "Tgid", "NStgid", "NSpid", "PPid", "NSpgid", "NSsid", "SigQ", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches":
 			continue
 		}
 		if strings.HasPrefix(key, "Vm") || strings.HasPrefix(key, "Rss") || strings.HasPrefix(key, "x86_") {

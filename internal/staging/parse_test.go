@@ -3,10 +3,13 @@ package staging_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/brood-init/brood/internal/staging"
 )
@@ -101,6 +104,26 @@ func TestLimits(t *testing.T) {
 		got, err := staging.ParseRlimit(text)
 		if err == nil && got.String() != want || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %s, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
+// As docker update --cpuset-cpus does to a brood that runs.
+func TestASlotGetsACPUThatIsAllowedWhenItStarts(t *testing.T) {
+	runtime.LockOSThread() // never unlocked: the thread ends with its affinity
+	auto, err := staging.ParseAffinity("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := auto.For(1)[0], auto.For(2)[0]
+	var only unix.CPUSet
+	only.Set(second)
+	if err := unix.SchedSetaffinity(0, &only); err != nil {
+		t.Fatal(err)
+	}
+	for slot := 1; slot <= 2; slot++ {
+		if got := auto.For(slot); !slices.Equal(got, []int{second}) {
+			t.Errorf("slot %d gets CPU %v, with %d alone left of %d and %d", slot, got, second, first, second)
 		}
 	}
 }
