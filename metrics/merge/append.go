@@ -61,6 +61,13 @@ func Append(dst []byte, style Style, pages []*Page, only ...string) ([]byte, Dro
 		}
 	}
 	slices.Sort(names)
+	if len(only) == 0 {
+		size := 0
+		for _, p := range pages {
+			size += p.size()
+		}
+		dst = slices.Grow(dst, size)
+	}
 	for _, name := range names {
 		dst = verdicts[name].append(dst, name, style.Format)
 	}
@@ -174,17 +181,30 @@ func comment(dst []byte, word, name string) []byte {
 	return append(dst, ' ')
 }
 
+// appendLines writes what is between the labels of two lines in one piece, if
+// they are neighbours where they come from.
 func (p *Page) appendLines(dst []byte, f *family) []byte {
 	for _, r := range f.runs {
+		var from []byte
+		var at, end int32
+		extra := false
 		for _, l := range p.lines[r.from:r.to] {
-			from := p.body
-			if l.extra {
-				from = p.extra
+			if l.start != end || l.extra != extra || from == nil {
+				dst = append(dst, from[at:end]...)
+				if from, extra, at = p.body, l.extra, l.start; extra {
+					from = p.extra
+				}
 			}
-			dst = append(dst, from[l.start:l.inject]...)
+			dst = append(dst, from[at:l.inject]...)
 			dst = append(dst, p.joints[l.joint]...)
-			dst = append(dst, from[l.inject:l.end]...)
+			at, end = l.inject, l.end
 		}
+		dst = append(dst, from[at:end]...)
 	}
 	return dst
+}
+
+// size is about what the lines take when they are written.
+func (p *Page) size() int {
+	return len(p.body) + len(p.extra) + len(p.lines)*len(p.joints[alone])
 }

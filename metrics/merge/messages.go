@@ -207,7 +207,7 @@ func (p *Page) mark(m *dto.Metric) {
 
 func (p *Page) knownMessage(mf *dto.MetricFamily, m *dto.Metric) bool {
 	var h maphash.Hash
-	h.SetSeed(p.seed)
+	h.SetSeed(p.seen.seed)
 	write := func(s string) {
 		_, _ = h.WriteString(s)
 		_ = h.WriteByte(0xff) // which no name and no value has
@@ -217,12 +217,7 @@ func (p *Page) knownMessage(mf *dto.MetricFamily, m *dto.Metric) bool {
 		write(l.GetName())
 		write(l.GetValue())
 	}
-	sum := h.Sum64()
-	if _, twice := p.seen[sum]; twice {
-		return true
-	}
-	p.seen[sum] = struct{}{}
-	return false
+	return !p.seen.add(h.Sum64())
 }
 
 // appendMessages merges by message.

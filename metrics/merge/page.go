@@ -83,9 +83,7 @@ type Page struct {
 	byName   map[string]int
 	current  int // the family of the last line, -1 for none
 	suffixed bool
-	seen     map[uint64]struct{}
-	seed     maphash.Seed
-	scratch  []byte
+	seen     set
 	sample   sample
 
 	messages []*dto.MetricFamily // instead, when the style is Protobuf
@@ -140,10 +138,10 @@ func (p *Page) reset(rules *Rules, style Style, worker string) {
 	p.current, p.suffixed, p.messages = -1, false, nil
 	p.samples, p.dropped = 0, Dropped{}
 	if p.byName == nil {
-		p.byName, p.seen, p.seed = make(map[string]int), make(map[uint64]struct{}), maphash.MakeSeed()
+		p.byName = make(map[string]int)
 	}
 	clear(p.byName)
-	clear(p.seen)
+	p.seen.clear()
 }
 
 // scan reads a page in a text format line by line.
@@ -240,16 +238,12 @@ func (f *family) add(line int32) {
 // known remembers a series, whatever the order of its labels, and reports
 // whether it was there before.
 func (p *Page) known(text []byte, s *sample) bool {
-	sum := maphash.Bytes(p.seed, text[s.name:s.nameEnd])
+	sum := maphash.Bytes(p.seen.seed, text[s.name:s.nameEnd])
 	for _, l := range s.labels {
 		// name="value" in one piece, as every line has it now.
-		sum += maphash.Bytes(p.seed, text[l.name:l.valueEnd])
+		sum += maphash.Bytes(p.seen.seed, text[l.name:l.valueEnd])
 	}
-	if _, twice := p.seen[sum]; twice {
-		return true
-	}
-	p.seen[sum] = struct{}{}
-	return false
+	return !p.seen.add(sum)
 }
 
 // sane refuses what readers refuse in histograms and summaries.
