@@ -111,6 +111,9 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 	if err != nil {
 		return 0, errors.Join(err, w.close())
 	}
+	if w.janitor, err = newJanitor(cfg, log); err != nil {
+		return 0, errors.Join(err, w.close(), undress(dress))
+	}
 	cwd := ""
 	if !cfg.hasTasks() {
 		cwd = leaveDirectory()
@@ -169,7 +172,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 	}
 	engine.Also(func(_ time.Time, ev fanout.Event) {
 		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
-			debug.SetMemoryLimit(memoryLimit(scaled.To))
+			debug.SetMemoryLimit(w.memoryLimit(scaled.To))
 		}
 	})
 	add("reaping", func(stop <-chan struct{}) error { host.Reap(sig.child, stop); return nil })
@@ -186,6 +189,10 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 	if n := newNotifier(w); n != nil {
 		add("notify", n.serve)
 		engine.Also(n.observe)
+	}
+	if j := w.janitor; j != nil {
+		add("janitor", j.serve)
+		engine.Also(j.observe)
 	}
 	if plan.FollowLimits {
 		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
@@ -281,7 +288,7 @@ func forwardSignals(sig *signals, host *fanout.Host, w *window, begun, stop <-ch
 			reserveThreads() // for a lone worker it had to wait
 			sig.takeOthers(stop)
 			if !w.cfg.hasTasks() {
-				tuneRuntime(w.engine.Snapshot().Wanted)
+				tuneRuntime(w.memoryLimit(w.engine.Snapshot().Wanted))
 			}
 		case <-stop:
 			return

@@ -31,12 +31,19 @@ func reserveThreads() {
 
 // tuneRuntime keeps brood small, by calls and not by GOGC or GOMAXPROCS in the
 // environment, which the workers would inherit.
-func tuneRuntime(slots int) {
+func tuneRuntime(memory int64) {
 	debug.SetGCPercent(50)
-	debug.SetMemoryLimit(memoryLimit(slots))
+	debug.SetMemoryLimit(memory)
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 }
 
 // memoryLimit is what the runtime tries to keep within: it grows with the
-// slots, since a limit below what lives makes every scrape slow.
-func memoryLimit(slots int) int64 { return 8<<20 + int64(slots)*(16<<10) }
+// slots, since a limit below what lives makes every scrape slow. A worker's own
+// page may be half a megabyte, which lives twice while pages are merged.
+func (w *window) memoryLimit(slots int) int64 {
+	limit := 8<<20 + int64(slots)*(16<<10)
+	if w.cfg.WorkerMetrics.Value != nil {
+		limit += min(int64(slots)*(2<<20), 64<<20)
+	}
+	return limit
+}

@@ -76,6 +76,8 @@ type settings struct {
 	ReadyMin      value[int]           `split_words:"true"` // 0 is by default
 	Control       value[string]        `split_words:"true"` // empty is beside the PID files
 
+	MultiprocDirCleanup value[bool] `split_words:"true"`
+
 	TerminationLog value[string] `split_words:"true"` // empty is the default file, if it exists
 	FinalMetrics   value[string] `split_words:"true"` // empty is nowhere
 

@@ -122,6 +122,10 @@ func healthTable() []setting {
 			help:  "where /livez and /readyz are served besides, without TLS and passwords: for probes of what --web-config-file protects",
 			field: func(s *settings) field { return scalar(&s.HealthAddr, parseAddress) },
 		}, {
+			name: "multiproc-dir-cleanup", group: groupHealth, fallback: "off",
+			help:  "remove the files that the Prometheus clients for Python and Ruby keep in PROMETHEUS_MULTIPROC_DIR: all before the first worker, the live gauges of a worker that has ended",
+			field: func(s *settings) field { return toggle(&s.MultiprocDirCleanup) },
+		}, {
 			name: "ready-min", group: groupHealth, value: "N", shown: "all but one, at least one",
 			help:  "how many workers must be ready for /readyz to say so, once all have been",
 			field: func(s *settings) field { return scalar(&s.ReadyMin, parseReadyMin) },
