@@ -45,6 +45,7 @@ test: go ## vet, format and all tests, with the race detector
 		'dumb-init=dumb-init:comparisons with it are skipped' \
 		'gunicorn=gunicorn:tests with a Python service are skipped' \
 		'curl=curl:an example of the docs fails' \
+		'/usr/lib/python3/dist-packages/prometheus_client=python3-prometheus-client:tests with the Python client are skipped' \
 		'nginx=nginx-light:tests with nginx are skipped' \
 		'wrk=wrk:tests of services under load are skipped' \
 		'expect=expect:tests at a terminal are skipped' \

@@ -43,7 +43,7 @@ type window struct {
 	// worker goes first.
 	gatherer func() *metrics.Gatherer
 	scraper  func() *scraping.Scraper // likewise; nil if workers are not asked
-	janitor  *janitor // nil if nothing is to be cleaned
+	janitor  *janitor                 // nil if nothing is to be cleaned
 }
 
 // newWindow opens what was asked for by name: if that cannot be had nothing is

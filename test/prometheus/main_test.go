@@ -26,5 +26,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}
+	if len(os.Args) > 3 && os.Args[1] == asService {
+		if err := serve(os.Args[2], os.Args[3:]); err != nil {
+			fmt.Fprintln(os.Stderr, "service:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	harness.Main(m)
 }
