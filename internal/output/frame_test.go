@@ -68,33 +68,3 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
-
-func TestLastWords(t *testing.T) {
-	for name, c := range map[string]struct {
-		hear func(l *lastWords)
-		want string
-	}{
-		"nothing":               {func(*lastWords) {}, ""},
-		"the last":              {func(l *lastWords) { say(l, 1, "a"); say(l, 1, "b") }, "b"},
-		"blank lines":           {func(l *lastWords) { say(l, 1, "a"); say(l, 1, ""); say(l, 1, " \t\r") }, "a"},
-		"colours":               {func(l *lastWords) { say(l, 1, "  \x1b[31mpanic\x1b[0m\r") }, "[31mpanic[0m"},
-		"not text":              {func(l *lastWords) { say(l, 1, "a\xff\u202eb") }, "ab"},
-		"long":                  {func(l *lastWords) { say(l, 1, strings.Repeat("x", 600)) }, strings.Repeat("x", 512)},
-		"long, in characters":   {func(l *lastWords) { say(l, 1, "x"+strings.Repeat("ü", 300)) }, "x" + strings.Repeat("ü", 255)},
-		"a successor's":         {func(l *lastWords) { say(l, 1, "a"); say(l, 2, "b"); say(l, 1, "c") }, "b"},
-		"a successor is silent": {func(l *lastWords) { say(l, 1, "a"); l.listen(2, &source{}) }, "a"},
-		"in pieces": {func(l *lastWords) {
-			l.hear(1, piece{text: []byte("pass"), partial: true})
-			l.hear(1, piece{text: []byte("word"), continued: true})
-		}, "password"},
-	} {
-		var l lastWords
-		l.source = &source{}
-		c.hear(&l)
-		if got := l.get(0); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
-	}
-}
-
-func say(l *lastWords, incarnation int, line string) { l.hear(incarnation, piece{text: []byte(line)}) }

@@ -47,15 +47,17 @@ type Mux struct {
 	mu      sync.Mutex
 	closed  bool
 	sources map[*source]struct{}
-	slots   map[int]*lastWords
+	words   map[incarnation]*lastWords
 }
+
+type incarnation struct{ slot, number int }
 
 // New starts a Mux. It lives until Close.
 func New(options Options) *Mux {
 	m := &Mux{
 		options: options.withDefaults(),
 		sources: map[*source]struct{}{},
-		slots:   map[int]*lastWords{},
+		words:   map[incarnation]*lastWords{},
 		buffers: sync.Pool{New: func() any { return new(buffers) }},
 	}
 	outputs := []io.Writer{options.Stdout, options.Stderr}
@@ -79,10 +81,10 @@ func New(options Options) *Mux {
 	return m
 }
 
-// Open returns the write ends of two new pipes for one worker, blocking and
-// close-on-exec. The caller closes them when the worker has been started, or
+// Open returns the write ends of two new pipes for one worker, the slot's
+// incarnation of that number, blocking and close-on-exec. The caller closes them when the worker has been started, or
 // could not be. The error after Close is os.ErrClosed.
-func (m *Mux) Open(slot, incarnation int) (stdout, stderr *os.File, err error) {
+func (m *Mux) Open(slot, number int) (stdout, stderr *os.File, err error) {
 	outRead, outWrite, err := pipe("stdout", slot)
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +94,7 @@ func (m *Mux) Open(slot, incarnation int) (stdout, stderr *os.File, err error) {
 		closeAll(outRead, outWrite)
 		return nil, nil, err
 	}
-	if err := m.read(slot, incarnation, outRead, errRead); err != nil {
+	if err := m.read(slot, number, outRead, errRead); err != nil {
 		closeAll(outRead, outWrite, errRead, errWrite)
 		return nil, nil, err
 	}
@@ -100,7 +102,7 @@ func (m *Mux) Open(slot, incarnation int) (stdout, stderr *os.File, err error) {
 }
 
 // read starts the sources of a worker's pipes.
-func (m *Mux) read(slot, incarnation int, stdout, stderr *os.File) error {
+func (m *Mux) read(slot, number int, stdout, stderr *os.File) error {
 	out, err := m.newSource(slot, "stdout", stdout, m.sinks[0])
 	if err != nil {
 		return err
@@ -114,12 +116,7 @@ func (m *Mux) read(slot, incarnation int, stdout, stderr *os.File) error {
 	if m.closed {
 		return fmt.Errorf("cannot open a pipe for slot %d: %w", slot, os.ErrClosed)
 	}
-	words := m.slots[slot]
-	if words == nil {
-		words = &lastWords{}
-		m.slots[slot] = words
-	}
-	words.listen(incarnation, last)
+	m.words[incarnation{slot, number}] = newLastWords(last)
 	for _, s := range []*source{out, last} {
 		m.sources[s] = struct{}{}
 		go func() {
@@ -145,17 +142,18 @@ func (m *Mux) newSource(slot int, stream string, file *os.File, to *sink) (*sour
 	}, nil
 }
 
-// LastLine is the last line of a slot's stderr that is not blank: its first 512
-// bytes, valid UTF-8, without control characters. It is that of the newest
-// incarnation that has written any. What a worker wrote just before it ended
-// may still be in its pipe: LastLine waits up to within until it is read, and
-// with 0 not at all.
-func (m *Mux) LastLine(slot int, within time.Duration) string {
+// LastWords are what an incarnation has said on stderr in the end. Ask once,
+// when it has ended or could not be started: they are forgotten then. What it
+// wrote just before its end may still be in its pipe: LastWords waits up to
+// within until it is read, and with 0 not at all.
+func (m *Mux) LastWords(slot, number int, within time.Duration) Words {
+	of := incarnation{slot, number}
 	m.mu.Lock()
-	words := m.slots[slot]
+	words := m.words[of]
+	delete(m.words, of)
 	m.mu.Unlock()
 	if words == nil {
-		return ""
+		return Words{}
 	}
 	return words.get(within)
 }

@@ -280,7 +280,7 @@ func TestAReaderThatIsGoneBlocksNobody(t *testing.T) {
 	m := output.New(output.Options{Stdout: write, Stderr: write})
 	run(t, m, 1, `yes | head -n 100000`)
 	run(t, m, 1, `echo last words >&2`)
-	if got := m.LastLine(1, fatalWait); got != "last words" {
+	if got := m.LastWords(1, 1, fatalWait).Line; got != "last words" {
 		t.Errorf("last line %q", got)
 	}
 	m.Close(fatalWait)
@@ -315,7 +315,7 @@ func TestAnOutputThatOthersMadeNonBlockingIsWaitedFor(t *testing.T) {
 }
 
 // The last line is known as soon as the worker's end is.
-func TestLastLineIsReadBeforeItIsTold(t *testing.T) {
+func TestLastWordsAreReadBeforeTheyAreTold(t *testing.T) {
 	m := output.New(output.Options{Stdout: io.Discard, Stderr: io.Discard})
 	defer m.Close(fatalWait)
 	for i := range 200 {
@@ -325,12 +325,16 @@ func TestLastLineIsReadBeforeItIsTold(t *testing.T) {
 		}
 		want := fmt.Sprintf("panic: %d", i)
 		fmt.Fprintf(stderr, "starting\n%s\n\n", want)
-		if got := m.LastLine(1, fatalWait); got != want {
+		got := m.LastWords(1, i, fatalWait)
+		if got.Line != want || strings.Join(got.Lines, "|") != "starting|"+want {
 			t.Fatalf("%q, want %q", got, want)
 		}
 		_, _ = stdout.Close(), stderr.Close()
+		if again := m.LastWords(1, i, 0); again.Lines != nil {
+			t.Fatalf("they are kept: %q", again)
+		}
 	}
-	if got := m.LastLine(2, 0); got != "" {
+	if got := m.LastWords(2, 1, 0); got.Line != "" || got.Lines != nil {
 		t.Errorf("an unknown slot said %q", got)
 	}
 }
@@ -375,7 +379,7 @@ func TestSilentWorkersCostLittle(t *testing.T) {
 		}
 	}
 	for slot := 1; slot <= 1000; slot++ {
-		if m.LastLine(slot, fatalWait) == "" {
+		if m.LastWords(slot, 1, fatalWait).Line == "" {
 			t.Fatalf("slot %d was not read", slot)
 		}
 	}
@@ -425,9 +429,9 @@ func Example() {
 	fmt.Fprintln(stderr, "out of memory")
 	_, _ = stdout.Close(), stderr.Close()
 
-	last := m.LastLine(3, time.Second)
+	last := m.LastWords(3, 1, time.Second)
 	m.Close(time.Second)
-	fmt.Println("last words:", last)
+	fmt.Println("last words:", last.Line)
 	// Output:
 	// [3] listening
 	// last words: out of memory
