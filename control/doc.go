@@ -70,6 +70,15 @@ type LastExit struct {
 	Code   int       `json:"code"` // 128 plus the signal's number for a signal
 	Signal string    `json:"signal,omitempty"`
 	Reason string    `json:"reason"`
+	// UptimeSeconds is how long it had lived.
+	UptimeSeconds float64 `json:"uptime_seconds"`
+	// OOMKills counts processes of the container that the kernel has killed for
+	// lack of memory shortly before it failed, children of it most likely.
+	OOMKills uint64 `json:"oom_kills,omitempty"`
+	// LastLine says most of what it wrote to stderr in the end, LastLines are the
+	// last ones; only where brood carries the output (--output), and for a failure.
+	LastLine  string   `json:"last_line,omitempty"`
+	LastLines []string `json:"last_lines,omitempty"`
 }
 
 // Registered is a process that put its PID into a file of the pattern.

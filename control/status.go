@@ -46,7 +46,13 @@ func slotOf(v *fanout.SlotView, fs proc.FS, now time.Time) Slot {
 		}
 	}
 	if l := v.Last; l != nil {
-		s.LastExit = &LastExit{l.At, l.PID, l.Code, l.Signal, string(l.Reason)}
+		s.LastExit = &LastExit{
+			At: l.At, PID: l.PID, Code: l.Code, Signal: l.Signal, Reason: string(l.Reason),
+			UptimeSeconds: l.Uptime.Seconds(), OOMKills: l.OOMKills,
+		}
+		if l.Words != nil {
+			s.LastExit.LastLine, s.LastExit.LastLines = l.Words.Line, l.Words.Lines
+		}
 	}
 	return s
 }

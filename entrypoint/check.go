@@ -17,6 +17,8 @@ import (
 // system is what check has to find out about where it runs.
 type system struct {
 	limits func() (cgroup.Limits, error)
+	// oomGroup reports whether all die when one runs out of memory.
+	oomGroup func() bool
 	// lookUp finds the command's file. Its error says why it cannot be run,
 	// with the exit code that brood would have.
 	lookUp func(command string, environ []string) (path string, code int, err error)
@@ -26,7 +28,11 @@ type system struct {
 
 func newSystem() system {
 	return system{
-		limits:  func() (cgroup.Limits, error) { return cgroup.Read("/", nil) },
+		limits: func() (cgroup.Limits, error) { return cgroup.Read("/", nil) },
+		oomGroup: func() bool {
+			group, err := cgroup.Locate("/")
+			return err == nil && group.OOMGroup()
+		},
 		lookUp:  lookUpCommand,
 		pidDirs: func() []string { return pidfiles.DefaultDirs(os.Geteuid(), os.Getenv, pidfiles.MountNamespace) },
 	}
@@ -79,6 +85,9 @@ func check(w io.Writer, c *Config, on system) int {
 	decision := c.count(limits)
 	if decision.Warning != "" {
 		warnings = append(warnings, decision.Warning)
+	}
+	if on.oomGroup() {
+		warnings = append(warnings, oomGroupWarning)
 	}
 
 	item := func(name, format string, args ...any) {

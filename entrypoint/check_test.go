@@ -27,7 +27,8 @@ func somewhere() system {
 			}
 			return "/usr/bin/" + command, 0, nil
 		},
-		pidDirs: func() []string { return []string{"/run/brood", "/tmp/brood-0"} },
+		oomGroup: func() bool { return false },
+		pidDirs:  func() []string { return []string{"/run/brood", "/tmp/brood-0"} },
 	}
 }
 
@@ -36,6 +37,7 @@ func TestCheck(t *testing.T) {
 	t.Setenv("BROOD_PIDFILE", "/run/outer.pid")
 	inside := []string{"BROOD_STOP_SIGNAL=INT", "BROOD_PIDFILE=/run/outer.pid", "BROOD_WORKER_PIDFILE=/run/outer.1.pid", "BROOD_PROCESES=4"}
 	unknown := somewhere()
+	unknown.oomGroup = func() bool { return true }
 	unknown.limits = func() (cgroup.Limits, error) {
 		return cgroup.Limits{Affinity: 32}, errors.New("cannot read \"/sys/fs/cgroup/cpu.max\":\npermission denied")
 	}

@@ -93,3 +93,9 @@ func (w *window) scale(to fanout.Scale, answer chan<- fanout.ScaleResult) {
 	}
 	w.host.Send(fanout.ScaleAsked{Scale: to, Answer: answer})
 }
+
+// oomGroupWarning says what it means that the kernel ends all processes of the
+// container when one of them runs out of memory.
+const oomGroupWarning = "memory.oom.group is 1: when one process runs out of memory the kernel kills all of the container, brood too: " +
+	"no worker is restarted alone, and neither the finish hook nor the termination message tells of it " +
+	"(the kubelet's singleProcessOOMKill: true turns it off)"

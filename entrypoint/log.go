@@ -37,7 +37,12 @@ func describe(ev fanout.Event) line {
 	case fanout.SignalForwarded:
 		return debugLine("signal forwarded", signalAttr(ev.Signal), slog.Int("workers", ev.Workers))
 	case fanout.OrphansAdopted:
+		if ev.OOMKills > 0 {
+			return warnLine("orphans reaped, some were killed for lack of memory", slog.Int("count", ev.Count), slog.Uint64("oom_kills", ev.OOMKills))
+		}
 		return debugLine("orphans reaped", slog.Int("count", ev.Count), slog.String("codes", counts(ev.Codes)))
+	case fanout.OOMGroupFound:
+		return warnLine(oomGroupWarning)
 	case fanout.PIDFileRefused:
 		return warnLine("PID file refused", slog.String("error", ev.Err.Error()))
 	case fanout.RegisteredFound:
@@ -73,6 +78,12 @@ func describeWorker(ev fanout.Event) line {
 			attrs = append(attrs, signalAttr(ev.Signal))
 		}
 		attrs = append(attrs, slog.String("reason", string(ev.Reason)), dur(ev.Uptime))
+		if ev.OOMKills > 0 {
+			attrs = append(attrs, slog.Uint64("oom_kills", ev.OOMKills))
+		}
+		if ev.Words != nil {
+			attrs = append(attrs, slog.String("last", ev.Words.Line))
+		}
 		if ev.Reason == fanout.ReasonCompleted || ev.Reason == fanout.ReasonStopped {
 			return infoLine("worker exited", attrs...)
 		}

@@ -35,18 +35,17 @@ func (p Program) Main(args, environ []string, stdin, stdout, stderr *os.File, qu
 	}
 	report := newStartReporter(p.detached)
 	cfg, err := p.load(args, environ)
+	code := 0
+	if err == nil {
+		if action, _, _ := cfg.daemonAction(); action != "" {
+			return cfg.runDaemon(action, sig, stdout, stderr)
+		}
+		code, err = start(cfg, sig, report, environ, stdin, stdout, stderr)
+	}
 	if err != nil {
 		report.failed(err)
 		p.complain(stderr, err)
-		return exitCode(err)
-	}
-	if action, _, _ := cfg.daemonAction(); action != "" {
-		return cfg.runDaemon(action, sig, stdout, stderr)
-	}
-	code, err := start(cfg, sig, report, environ, stdin, stdout, stderr)
-	if err != nil {
-		report.failed(err)
-		p.complain(stderr, err)
+		p.sayWhyNotStarted(cfg, environ, err)
 		return exitCode(err)
 	}
 	return code

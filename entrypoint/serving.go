@@ -1,14 +1,11 @@
 package entrypoint
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -127,42 +124,18 @@ func (w *window) sayWhyLast(_ time.Time, ev fanout.Event) {
 
 // sayWhy writes down what nobody can ask for any more.
 func (w *window) sayWhy(o fanout.Outcome) {
-	within(func() {
-		uptime := time.Since(w.engine.Snapshot().Began)
-		if err := w.cfg.writeTermination(terminationMessage(o, uptime)); err != nil {
+	snapshot, now := w.engine.Snapshot(), time.Now()
+	problem := within(leavingTime(snapshot, now), func() {
+		if err := w.cfg.writeTermination(terminationOf(o, snapshot, now).message()); err != nil {
 			w.log.write(warnLine(err.Error()))
 		}
 		if err := w.writeFinalMetrics(); err != nil {
 			w.log.write(warnLine(err.Error()))
 		}
 	})
-}
-
-// writeFinalMetrics leaves the last page behind, complete or not at all.
-func (w *window) writeFinalMetrics() error {
-	path := w.cfg.FinalMetrics.Value
-	if path == "" || path == nowhere {
-		return nil
+	if problem != nil {
+		w.report(problem)
 	}
-	var page bytes.Buffer
-	if err := metrics.WriteText(&page, w.gatherer()); err != nil {
-		return fmt.Errorf("cannot make --final-metrics: %w", err)
-	}
-	// A name that nobody can have foreseen: others may write to the directory.
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("cannot write --final-metrics: %w", err)
-	}
-	_, err = temp.Write(page.Bytes())
-	// A collector of another user reads it.
-	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("cannot write --final-metrics: %w", err), os.Remove(temp.Name()))
-	}
-	return nil
 }
 
 func (w *window) newGatherer() *metrics.Gatherer {

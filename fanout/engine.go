@@ -184,7 +184,9 @@ func (e *Engine) handle(in Input) {
 	case SignalArrived:
 		e.signalArrived(in.Signal)
 	case OrphansReaped:
-		e.emit(OrphansAdopted{in.Orphans})
+		e.emit(OrphansAdopted(in))
+	case OOMGroupSeen:
+		e.emit(OOMGroupFound{})
 	case RegisteredSeen:
 		e.registeredSeen(in)
 	case RegisteredProblem:

@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/brood-init/brood/internal/output"
 	"github.com/brood-init/brood/reaper"
 )
 
@@ -45,6 +46,9 @@ type (
 		Uptime time.Duration
 		// StopTook is the time from the stop signal to the end; 0 without one.
 		StopTook time.Duration
+		// OOMKills and Words are as in Exited, for one that has failed.
+		OOMKills uint64
+		Words    *output.Words
 	}
 	// WorkerStartFailed tells that a worker could not be started.
 	WorkerStartFailed struct {
@@ -223,8 +227,15 @@ type (
 		Late bool
 	}
 
-	// OrphansAdopted tells that orphans were reaped.
-	OrphansAdopted struct{ reaper.Orphans }
+	// OrphansAdopted tells that orphans were reaped, and how many of them were
+	// ended by the out-of-memory killer.
+	OrphansAdopted struct {
+		reaper.Orphans
+		OOMKills uint64
+	}
+	// OOMGroupFound tells that the kernel ends all processes of the container when
+	// one of them runs out of memory.
+	OOMGroupFound struct{}
 	// Exiting is the last event.
 	Exiting struct{ Outcome }
 	// Panicked tells that the engine has found a mistake in itself.
@@ -262,6 +273,7 @@ func (HookStarted) event()          {}
 func (HookFinished) event()         {}
 func (HookDropped) event()          {}
 func (OrphansAdopted) event()       {}
+func (OOMGroupFound) event()        {}
 func (Exiting) event()              {}
 func (Panicked) event()             {}
 func (WorkerTold) event()           {}

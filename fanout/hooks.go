@@ -57,14 +57,14 @@ func (e *Engine) prepareEnded(f HookFinished) {
 	f.Hook, f.Duration = KindPrepare, time.Since(e.prepare.began)
 	f.Asked = e.stopping()
 	f.TimedOut = e.stop.decided != nil && e.stop.decided.Code == CodeTimeout
-	e.prepare.result = &hookResult{f.Code, f.TimedOut}
+	e.prepare.result = &hookResult{f.Code, f.TimedOut, f.Err}
 	e.emit(f)
 	switch {
 	case e.stopping():
 	case f.Code == 0:
 		e.startWorkers()
 	default:
-		e.beginStop(stopCause{decided: &Outcome{Code: f.Code, Reason: ReasonFailed, Hook: KindPrepare}})
+		e.beginStop(stopCause{decided: &Outcome{Code: f.Code, Reason: ReasonFailed, Hook: KindPrepare, Err: f.Err}})
 	}
 }
 
@@ -124,7 +124,7 @@ func (e *Engine) finishEnded(f HookFinished) {
 		return // it had run out of time
 	}
 	f.Hook, f.Duration = KindFinish, time.Since(e.finish.began)
-	e.finish.result = &hookResult{f.Code, f.TimedOut}
+	e.finish.result = &hookResult{f.Code, f.TimedOut, f.Err}
 	e.emit(f)
 	if e.phase == PhaseFinishing {
 		e.leave()

@@ -100,19 +100,15 @@ func NewHost(o HostOptions) (*Host, error) {
 	if o.Dress.Notify {
 		h.notify = h.newNotify()
 	}
-	h.walks.put(h.oom.prime)
+	h.walks.put(func() {
+		if h.oom.prime("/") {
+			h.send(OOMGroupSeen{})
+		}
+	})
 	go h.startAll()
 	go h.doAll(h.files)
 	go h.doAll(h.walks)
 	return h, nil
-}
-
-// reaped passes on what is known of orphans that have ended.
-func (h *Host) reaped(o reaper.Orphans) {
-	if killed := o.Signals[int(syscall.SIGKILL)]; killed > 0 {
-		h.oom.take(uint64(killed))
-	}
-	h.send(OrphansReaped{o})
 }
 
 // Inputs is the channel that the engine reads.

@@ -31,7 +31,7 @@ type Dress struct {
 
 // dressed starts a worker with everything that it gets, and lets go of what was
 // only needed for the start.
-func (h *Host) dressed(l Launch, path string, args []string) error {
+func (h *Host) dressed(l Launch, path string, args []string) (err error) {
 	spec := h.spec(l, path, args)
 	if l.Kind != KindWorker {
 		return h.reaper.Start(spec)
@@ -41,6 +41,11 @@ func (h *Host) dressed(l Launch, path string, args []string) error {
 		if err != nil {
 			return err
 		}
+		defer func() {
+			if err != nil {
+				h.dress.Output.LastWords(l.Slot, l.Incarnation, 0) // it has none
+			}
+		}()
 		defer stdout.Close()
 		defer stderr.Close()
 		spec.Stdout, spec.Stderr = int(stdout.Fd()), int(stderr.Fd())

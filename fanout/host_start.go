@@ -101,7 +101,7 @@ func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 		Path: path, Args: args, Env: l.Env, Dir: h.cwd,
 		Stdin: int(h.null.Fd()), Stdout: 1, Stderr: 2,
 		Started: func(p *reaper.Process, at time.Time) { h.hasStarted(l.Ref, l.Beside, p, at) },
-		Exited:  func(x reaper.Exit) { h.send(Exited{l.Ref, x, h.oom.explains(x.Status)}) },
+		Exited:  func(x reaper.Exit) { h.exited(l.Ref, x) },
 	}
 	if l.Stdin {
 		s.Stdin = 0

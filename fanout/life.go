@@ -137,10 +137,10 @@ func (e *Engine) workerStartFailed(in StartFailed) {
 	}
 	if in.Code != 0 && s.initial && s.incarnations == 0 {
 		e.become(s, SlotFailed)
-		e.beginStop(stopCause{decided: &Outcome{Code: in.Code, Reason: ReasonStartFailed, Slot: s.number}})
+		e.beginStop(stopCause{decided: &Outcome{Code: in.Code, Reason: ReasonStartFailed, Slot: s.number, Err: in.Err}})
 		return
 	}
-	s.lastCode = in.Code
+	s.lastCode, s.startErr = in.Code, in.Err
 	if in.Code == 0 {
 		s.lastCode = CodeInternal
 	}
@@ -222,9 +222,16 @@ func (e *Engine) completeIfEmpty(s *slot) {
 func (e *Engine) account(s *slot, w *worker, in Exited, reason Reason) {
 	s.last = &countedExit{s.number, in.At, in.Status, reason}
 	s.lastCode = in.ExitCode()
-	s.lastExit = &LastExit{in.At, in.PID, in.ExitCode(), signalName(in.Signal), reason}
-	e.touch(s)
 	exited := WorkerExited{Slot: s.number, Incarnation: in.Incarnation, Exit: in.Exit, Reason: reason, Uptime: in.At.Sub(w.began)}
+	if reason != ReasonCompleted && reason != ReasonStopped {
+		exited.OOMKills, exited.Words = in.OOMKills, in.Words
+	}
+	s.startErr = nil
+	s.lastExit = &LastExit{
+		At: in.At, PID: in.PID, Code: in.ExitCode(), Signal: signalName(in.Signal), Reason: reason,
+		Uptime: exited.Uptime, OOMKills: exited.OOMKills, Words: exited.Words,
+	}
+	e.touch(s)
 	if w.sent != 0 {
 		exited.StopTook = in.At.Sub(w.sentAt)
 	}
@@ -269,7 +276,7 @@ func (e *Engine) restartLater(s *slot) {
 	exhausted := s.failures.add(time.Now(), e.plan.MaxRestarts)
 	if exhausted && !e.anyoneElseReady(s) {
 		e.become(s, SlotFailed)
-		e.beginStop(stopCause{decided: &Outcome{Code: s.lastCode, Reason: ReasonGaveUp, Slot: s.number}})
+		e.beginStop(stopCause{decided: &Outcome{Code: s.lastCode, Reason: ReasonGaveUp, Slot: s.number, Err: s.startErr}})
 		return
 	}
 	e.backOff(s, exhausted)

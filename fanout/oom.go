@@ -1,8 +1,8 @@
 package fanout
 
 import (
+	"math"
 	"sync"
-	"syscall"
 
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/reaper"
@@ -17,25 +17,31 @@ type oomWatch struct {
 	explained uint64
 }
 
-// prime notes the victims so far. Deaths before that stay unexplained.
-func (o *oomWatch) prime() {
-	group, err := cgroup.Locate("/")
+// prime notes the victims so far. Deaths before that stay unexplained. The
+// result says whether the kernel ends all processes with the first.
+func (o *oomWatch) prime(root cgroup.Root) (all bool) {
+	group, err := cgroup.Locate(root)
 	if err != nil {
-		return
+		return false
 	}
 	kills, ok := group.OOMKills()
 	if !ok {
-		return
+		return group.OOMGroup()
 	}
 	o.mu.Lock()
 	o.group, o.explained = group, kills
 	o.mu.Unlock()
+	return group.OOMGroup()
 }
 
-// explains reports whether a process that ended so was a victim.
+// explains reports whether a process that ended so was a victim, or had a child
+// that was: a shell that waits for its command ends with 137 then.
 func (o *oomWatch) explains(s reaper.Status) bool {
-	return s.Signal == syscall.SIGKILL && o.take(1) == 1
+	return s.ExitCode() == codeKilled && o.take(1) == 1
 }
+
+// rest takes all victims that no death has been put down to yet.
+func (o *oomWatch) rest() uint64 { return o.take(math.MaxUint64) }
 
 // take takes up to n victims that no death has been put down to yet.
 func (o *oomWatch) take(n uint64) uint64 {

@@ -23,6 +23,8 @@ type Outcome struct {
 	Reason Reason
 	Slot   int  // the worker that decided, 0 when none did
 	Hook   Kind // the hook that decided, "" when none did
+	// Err is why what decided could not be started, nil if that was not it.
+	Err error
 }
 
 // ending is everything that decides the exit code.
@@ -51,6 +53,7 @@ type countedExit struct {
 type hookResult struct {
 	code     int
 	timedOut bool
+	err      error // why it did not start
 }
 
 // outcome is the exit code and its reason, decided in this order: what the
@@ -82,7 +85,7 @@ func (e ending) undecided() Outcome {
 	case e.finish != nil && e.finish.timedOut:
 		return Outcome{Code: CodeTimeout, Reason: ReasonFailed, Hook: KindFinish}
 	case e.finish != nil && e.finish.code != 0:
-		return Outcome{Code: e.finish.code, Reason: ReasonFailed, Hook: KindFinish}
+		return Outcome{Code: e.finish.code, Reason: ReasonFailed, Hook: KindFinish, Err: e.finish.err}
 	case e.requested:
 		return Outcome{Reason: ReasonRequested}
 	}

@@ -181,7 +181,7 @@ func TestACommandThatCannotBeExecutedEndsBroodAtOnce(t *testing.T) {
 			return nil
 		}
 	}, nil)
-	if o != (Outcome{Code: 127, Reason: ReasonStartFailed, Slot: 2}) {
+	if o != (Outcome{Code: 127, Reason: ReasonStartFailed, Slot: 2, Err: errNoFork}) {
 		t.Errorf("ended with %+v", o)
 	}
 	if w.started(KindWorker) != 3 || took > time.Second {

@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"time"
+
+	"github.com/brood-init/brood/internal/output"
 )
 
 // Snapshot is the state of a brood at one instant. It never changes: readers
@@ -48,6 +50,11 @@ type LastExit struct {
 	Code   int // as a shell shows it
 	Signal string
 	Reason Reason
+	Uptime time.Duration
+	// OOMKills and Words are as in Exited, for one that has failed. The words
+	// are for whoever may read the log, and for nobody else.
+	OOMKills uint64
+	Words    *output.Words
 }
 
 // Snapshot returns the state as of the engine's last decision. It is safe from

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/brood-init/brood/internal/expand"
+	"github.com/brood-init/brood/internal/output"
 	"github.com/brood-init/brood/reaper"
 )
 
@@ -129,8 +130,15 @@ type StartFailed struct {
 type Exited struct {
 	Ref
 	reaper.Exit
-	// OOM says that the kernel's out-of-memory killer has ended it.
+	// OOM says that the kernel's out-of-memory killer has ended it, or the child
+	// whose end it reports.
 	OOM bool
+	// OOMKills counts the processes of the container that the killer has ended
+	// since the last look, and that brood has not reaped: children of workers,
+	// most likely of this one, which has failed.
+	OOMKills uint64
+	// Words are a worker's last, nil where they are not known.
+	Words *output.Words
 }
 
 // Stopped says that job control has stopped a foreground worker.
@@ -165,8 +173,16 @@ type Measured struct{ RSS map[Ref]uint64 }
 // StopAsked asks for a stop, as SIGTERM does.
 type StopAsked struct{}
 
-// OrphansReaped says that adopted processes have ended.
-type OrphansReaped struct{ reaper.Orphans }
+// OrphansReaped says that adopted processes have ended, and how many of them
+// were ended by the out-of-memory killer.
+type OrphansReaped struct {
+	reaper.Orphans
+	OOMKills uint64
+}
+
+// OOMGroupSeen says that the kernel ends all processes of the container when one
+// of them runs out of memory.
+type OOMGroupSeen struct{}
 
 // RegisteredSeen lists the registered processes that are alive.
 type RegisteredSeen struct {
@@ -257,4 +273,5 @@ func (ReloadAsked) input()       {}
 func (ScaleAsked) input()        {}
 func (StopAsked) input()         {}
 func (LookAsked) input()         {}
+func (OOMGroupSeen) input()      {}
 func (NotifyRefused) input()     {}

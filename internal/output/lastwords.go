@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,7 +86,7 @@ func (l *lastWords) get(within time.Duration) (w Words) {
 	}
 	if len(l.crash) > 0 && l.heard.Sub(l.began) <= crashFresh {
 		w.Line = printable(l.crash)
-		if !w.has(w.Line) {
+		if !slices.Contains(w.Lines, w.Line) {
 			w.Lines = append([]string{w.Line}, w.Lines...)
 		}
 	}
@@ -102,15 +103,6 @@ func (w *Words) add(line []byte) {
 	if w.Line == "" || line[0] != ' ' && line[0] != '\t' {
 		w.Line = text
 	}
-}
-
-func (w *Words) has(text string) bool {
-	for _, line := range w.Lines {
-		if line == text {
-			return true
-		}
-	}
-	return false
 }
 
 // beginsCrash knows how the runtimes of Go, Rust and Java say why they end.

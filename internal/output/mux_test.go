@@ -339,6 +339,17 @@ func TestLastWordsAreReadBeforeTheyAreTold(t *testing.T) {
 	}
 }
 
+func TestLastWordsNeedNoNewline(t *testing.T) {
+	m := output.New(output.Options{Stdout: io.Discard, Stderr: io.Discard, Prompt: fatalWait})
+	defer m.Close(fatalWait)
+	for i := range 100 {
+		run(t, m, 1, `printf 'last words' >&2`)
+		if got := m.LastWords(1, 1, fatalWait); got.Line != "last words" {
+			t.Fatalf("run %d: %q", i, got)
+		}
+	}
+}
+
 func TestWorkersGetOrdinaryPipes(t *testing.T) {
 	m := output.New(output.Options{Stdout: io.Discard, Stderr: io.Discard})
 	defer m.Close(fatalWait)

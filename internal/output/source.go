@@ -33,6 +33,7 @@ type source struct {
 
 	leave    atomic.Bool   // do not wait for the end
 	busy     atomic.Bool   // something was read that onLine has not seen
+	partial  atomic.Bool   // the last line has no newline yet, and is not seen either
 	progress chan struct{} // capacity 1: busy was reset
 	ended    chan struct{}
 }
@@ -158,6 +159,7 @@ func (s *source) take(in *buffers, n int) {
 	s.frame.at(time.Now())
 	in.lines = in.lines[:0]
 	s.split.feed(in.read[:n], func(p piece) { s.line(in, p) })
+	s.partial.Store(len(s.split.rest) > 0)
 	s.settled()
 	s.hand(in)
 }
@@ -175,6 +177,7 @@ func (s *source) flush(partial bool) {
 	s.frame.at(time.Now())
 	in.lines = in.lines[:0]
 	s.split.flush(partial, func(p piece) { s.line(in, p) })
+	s.partial.Store(false)
 	s.hand(in)
 }
 
@@ -226,7 +229,8 @@ func (s *source) end() {
 	_ = s.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-// settle waits until all that is in the pipe has been seen.
+// settle waits until all that is in the pipe has been seen: also a last line
+// without a newline, which is one at the pipe's end.
 func (s *source) settle(within time.Duration) {
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
@@ -234,7 +238,7 @@ func (s *source) settle(within time.Duration) {
 		unread := 0
 		err := s.raw.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 		// In this order: what has just been read shows as busy.
-		if err != nil || unread == 0 && !s.busy.Load() {
+		if err != nil || unread == 0 && !s.busy.Load() && !s.partial.Load() {
 			return
 		}
 		select {

@@ -2,7 +2,9 @@ package docker_test
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,16 +75,53 @@ func TestBroodLivesWhereWorkersUseUpAllProcesses(t *testing.T) {
 	}
 }
 
-func TestAWorkerKilledForLackOfMemoryIsReplaced(t *testing.T) {
+func TestWhoRunsOutOfMemoryIsToldAndReplaced(t *testing.T) {
 	t.Parallel()
-	c := run(t, "--memory 96m --memory-swap 96m", "-n2 -- /guest hog 300")
-	c.await(1, "worker exited", "slot=1", "code=137")
-	c.await(2, "ready")
-	c.wants(1, "worker exited", "reason=oom")
-	c.wants(1, "worker started", "slot=1", "incarnation=2")
-	c.wants(0, "holds")
-	c.wants(1, "worker started", "slot=2")
-	c.stops(0)
+	const memory = "--memory 96m --memory-swap 96m"
+	for name, test := range map[string]struct {
+		guest, reason string
+		code          int
+		told          []string
+	}{
+		"a worker":                               {"hog 300", "oom", 137, []string{"signal=SIGKILL"}},
+		"a child, as a shell reports it":         {"parent 300 137", "oom", 137, []string{"my child has ended"}},
+		"a child, and the worker then ends by 5": {"parent 300 5", "failed", 5, []string{"oom_kills=1", "my child has ended"}},
+	} {
+		for _, init := range []string{"", "--init"} { // brood is PID 1, or not
+			t.Run(strings.TrimSpace(name+" "+init), func(t *testing.T) {
+				t.Parallel()
+				c := run(t, memory+" "+init, "-n2 --output prefix -- /guest "+test.guest)
+				c.await(1, "worker exited", "slot=1")
+				c.await(2, "ready")
+				c.wants(1, append(test.told, "worker exited", "slot=1", "reason="+test.reason, "code="+strconv.Itoa(test.code))...)
+				c.wants(1, "worker exited")
+				c.wants(1, "worker started", "slot=1", "incarnation=2")
+				c.wants(1, "worker started", "slot=2")
+				c.wants(0, "holds")
+				until(t, "the status says so when both are ready", func() bool {
+					said, err := tryDocker("exec", c.name, "/brood", "status", "-o", "json", "1")
+					return err == nil && strings.Contains(said, `"reason": "`+test.reason+`"`)
+				})
+				c.stops(0)
+			})
+		}
+	}
+}
+
+// It is the container's end then: the message is what is left of it.
+func TestAContainerThatEndsForLackOfMemorySaysSo(t *testing.T) {
+	t.Parallel()
+	message := filepath.Join(t.TempDir(), "message") // as the kubelet makes it
+	if err := os.WriteFile(message, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c := run(t, "--memory 96m --memory-swap 96m --volume "+message+":/dev/termination-log", "-n1 --restart never -- /guest hog 300")
+	c.ends(137)
+	c.wants(1, "msg=exiting", "code=137", "reason=oom", "slot=1")
+	text, err := os.ReadFile(message)
+	if err != nil || !strings.Contains(string(text), `"worker":{"code":137,"signal":"SIGKILL","reason":"oom"`) {
+		t.Errorf("the message is %q, %v", text, err)
+	}
 }
 
 // docker update writes into the control group of a container that runs.

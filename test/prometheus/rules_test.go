@@ -112,3 +112,41 @@ func TestThePageIsAsPrometheusWantsIt(t *testing.T) {
 	}
 	b.Stop(t, 0)
 }
+
+// What nobody scrapes any more is left for a textfile collector.
+func TestTheLastPageIsLeftAsAFile(t *testing.T) {
+	t.Parallel()
+	tool := harness.Need(t, "promtool")
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"it gave up": {
+			[]string{"-n2", "--restart-backoff", "1ms..1ms", "--max-restarts", "2/1m", "--", "worker", "exit", "7"},
+			7,
+			`brood_worker_exits_total{reason="failed",worker="1"}`,
+		},
+		"nothing was started": {[]string{"--prepare", "false", "--", "worker", "exit", "0"}, 1, `brood_hook_runs_total{hook="prepare",result="failure"} 1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "brood.prom")
+			b := harness.Mode{}.Start(t, append([]string{"--metrics-addr", "none", "--final-metrics", file}, test.args...)...)
+			b.WantCode(t, test.code)
+			info, err := os.Stat(file)
+			if err != nil || info.Mode() != 0o644 {
+				t.Fatalf("%v, %v", info, err)
+			}
+			text := harness.Content(file)
+			check := exec.Command(tool, "check", "metrics")
+			check.Stdin = strings.NewReader(text)
+			if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+				t.Errorf("promtool check metrics: %v\n%s", err, out)
+			}
+			if !strings.Contains(text, test.want) || !strings.Contains(text, `brood_state{state="done"} 1`) {
+				t.Errorf("no %s in\n%s", test.want, text)
+			}
+		})
+	}
+}

@@ -37,6 +37,8 @@ var acts = map[string]struct {
 	"quit":    {"CODE: serve, but in slot 1 end with CODE at USR1", quit},
 	"ignore":  {": ignore all stop signals", ignore},
 	"hog":     {"MIB: in the first incarnation of slot 1 take so much memory; else serve", hog},
+	"take":    {"MIB: take so much memory and serve", take},
+	"parent":  {"MIB CODE: in the first incarnation of slot 1 let a child take so much memory, and end with CODE when it was killed; else serve", parent},
 	"orphans": {"N: leave N short-lived orphans behind and serve", orphans},
 	"forget":  {"N: start N short-lived processes and end at once", forget},
 	"brief":   {": end after a moment", brief},
@@ -160,12 +162,21 @@ func ignore([]string) (int, error) {
 }
 
 func hog(args []string) (int, error) {
+	if !isFirst() {
+		return serve(nil)
+	}
+	return take(args)
+}
+
+// isFirst reports whether this is the first incarnation of slot 1.
+func isFirst() bool {
+	return os.Getenv("BROOD_SLOT") == "1" && os.Getenv("BROOD_INCARNATION") == "1"
+}
+
+func take(args []string) (int, error) {
 	mib, err := strconv.Atoi(args[0])
 	if err != nil {
 		return 0, err
-	}
-	if os.Getenv("BROOD_SLOT") != "1" || os.Getenv("BROOD_INCARNATION") != "1" {
-		return serve(nil)
 	}
 	var held [][]byte
 	for range mib {
@@ -177,6 +188,25 @@ func hog(args []string) (int, error) {
 	}
 	tell("holds %d MiB", len(held))
 	return serve(nil)
+}
+
+func parent(args []string) (int, error) {
+	if !isFirst() {
+		return serve(nil)
+	}
+	code, err := strconv.Atoi(args[1])
+	if err != nil {
+		return 0, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	child := exec.Command(self, "take", args[0])
+	child.Stdout = os.Stdout
+	err = child.Run()
+	fmt.Fprintf(os.Stderr, "guest: my child has ended: %v\n", err)
+	return code, nil
 }
 
 func orphans(args []string) (int, error) {
