@@ -20,6 +20,7 @@ import (
 
 	"github.com/brood-init/brood/control"
 	"github.com/brood-init/brood/fanout"
+	"github.com/brood-init/brood/internal/output"
 )
 
 const clientVariable = "BROOD_CONTROL_TEST_CLIENT"
@@ -51,14 +52,21 @@ func serve(t *testing.T) *site {
 		Phase: fanout.PhaseRunning, Began: time.Now(), Wanted: 1, Ready: 1, AllBeen: true,
 		Slots: []*fanout.SlotView{{
 			Slot: 1, State: fanout.SlotReady, PID: os.Getpid(), Incarnation: 3, Leader: true, Started: time.Now().Add(-time.Minute),
-			Last: &fanout.LastExit{At: time.Now(), PID: 77, Code: 137, Signal: "SIGKILL", Reason: fanout.ReasonSignaled},
+			Orphans: 4,
+			Last: &fanout.LastExit{
+				At: time.Now(), PID: 77, Code: 137, Signal: "SIGKILL", Reason: fanout.ReasonSignaled,
+				Uptime: 2 * time.Second, OOMKills: 1, Words: &output.Words{Line: "bye", Lines: []string{"bye"}},
+			},
 		}},
 		Registered: []fanout.RegisteredProcess{{Index: 0, PID: 5, Comm: "router"}},
 	})
 	s.Server = control.NewServer(control.Source{
 		Snapshot: s.snapshot.Load,
 		Look:     func(context.Context) {},
-		Serves:   func() error { return s.snapshot.Load().Serves(0, 1) },
+		Census: func(time.Duration) *fanout.Census {
+			return &fanout.Census{Slots: map[int]fanout.Leaks{1: {Zombies: 2, Adopted: 1}}}
+		},
+		Serves: func() error { return s.snapshot.Load().Serves(0, 1) },
 		Alive: func(ctx context.Context) error {
 			if s.deaf.Load() {
 				<-ctx.Done()
@@ -99,6 +107,12 @@ func TestTheStatusTellsWhatTheSnapshotAndProcKnow(t *testing.T) {
 		t.Fatalf("status: %+v", got)
 	}
 	slot := got.Slots[0]
+	if slot.OrphansReaped != 4 || slot.Leaks == nil || *slot.Leaks != (control.Leaks{Zombies: 2, Adopted: 1}) {
+		t.Errorf("leaks: %+v", slot)
+	}
+	if slot.LastExit.OOMKills != 1 || slot.LastExit.LastLine != "bye" || slot.LastExit.UptimeSeconds != 2 {
+		t.Errorf("the last exit is %+v", slot.LastExit)
+	}
 	if slot.Restarts != 2 || !slot.Ready || !slot.Leader || slot.RSSBytes == 0 || slot.UptimeSeconds < 60 || slot.LastExit.Code != 137 {
 		t.Errorf("slot: %+v", slot)
 	}

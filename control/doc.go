@@ -61,6 +61,15 @@ type Slot struct {
 	CPUSeconds    float64    `json:"cpu_seconds"` // of the process that runs
 	RSSBytes      int64      `json:"rss_bytes"`
 	LastExit      *LastExit  `json:"last_exit,omitempty"`
+	OrphansReaped int        `json:"orphans_reaped"`  // what its workers have left to brood and has ended
+	Leaks         *Leaks     `json:"leaks,omitempty"` // absent where it is not known
+}
+
+// Leaks are processes that are there because a worker does not see to its
+// children.
+type Leaks struct {
+	Zombies int `json:"zombies"` // ended, and their parent below the worker does not wait for them
+	Adopted int `json:"adopted"` // alive, their parent has ended, and they are brood's children now
 }
 
 // LastExit is how a slot's last process ended.

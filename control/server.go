@@ -39,6 +39,9 @@ type Source struct {
 	Snapshot func() *fanout.Snapshot
 	// Proc is where /proc is, proc.None where there is none to be believed.
 	Proc proc.FS
+	// Census is what slots leak, as fanout.Host.Census has it; nil when it is not
+	// known.
+	Census func(maxAge time.Duration) *fanout.Census
 	// Look brings what the snapshot says of registered processes up to date.
 	Look func(context.Context)
 	// Serves returns nil when the brood should get requests.
@@ -126,6 +129,7 @@ func (s *Server) handler() http.Handler {
 		cancel()
 		w.Header().Set("Content-Type", "application/json")
 		status := statusOf(s.source.Snapshot(), s.source.Serves(), s.source.Proc, time.Now())
+		status.addLeaks(s.source.Census(time.Second))
 		_ = json.NewEncoder(w).Encode(status) // the client is gone
 	})
 	mux.HandleFunc("GET /v1/events", s.events)

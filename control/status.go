@@ -30,10 +30,22 @@ func statusOf(s *fanout.Snapshot, serves error, fs proc.FS, now time.Time) Statu
 	return out
 }
 
+// addLeaks adds what a look at all processes has found, if there was one.
+func (s *Status) addLeaks(c *fanout.Census) {
+	if c == nil {
+		return
+	}
+	for i := range s.Slots {
+		leaks := c.Slots[s.Slots[i].Slot]
+		s.Slots[i].Leaks = &Leaks{leaks.Zombies, leaks.Adopted}
+	}
+}
+
 func slotOf(v *fanout.SlotView, fs proc.FS, now time.Time) Slot {
 	s := Slot{
 		Slot: v.Slot, PID: v.PID, State: string(v.State), Ready: v.State == fanout.SlotReady,
 		Status: v.Status, Replacing: string(v.Replacing), Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
+		OrphansReaped: v.Orphans,
 	}
 	if v.PID != 0 {
 		s.Started, s.UptimeSeconds = &v.Started, now.Sub(v.Started).Seconds()

@@ -5,12 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/brood-init/brood/fanout"
-	"github.com/brood-init/brood/metrics"
+	"github.com/brood-init/brood/internal/cgroup"
 )
 
 // idle is a system in which nothing ever starts.
@@ -24,6 +23,16 @@ func (idle) DiscardStarts()      {}
 func (idle) KillAll()            {}
 func (s idle) Cleanup()          { s.in <- fanout.CleanedUp{} }
 
+func newTestWindow(t *testing.T, cfg *Config, log *logSink) *window {
+	t.Helper()
+	cfg.Control.Value = nowhere
+	w, err := newWindow(cfg, log, "", cgroup.Decision{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 func TestAMistakeInTheEngineIsLeftInWriting(t *testing.T) {
 	dir := t.TempDir()
 	cfg := newConfig(Program{})
@@ -36,9 +45,7 @@ func TestAMistakeInTheEngineIsLeftInWriting(t *testing.T) {
 	log := newLogSink(int(null.Fd()), false, slog.LevelInfo)
 	defer log.close()
 
-	w := &window{cfg: cfg, log: log, table: metrics.NewTable(), began: time.Now()}
-	w.gatherer = sync.OnceValue(w.newGatherer)
-	w.scraper = sync.OnceValue(w.newScraper)
+	w := newTestWindow(t, cfg, log)
 	system := idle{in: make(chan fanout.Input, 8)}
 	mistake := func(_ time.Time, ev fanout.Event) {
 		if _, ok := ev.(fanout.PhaseEntered); ok {
@@ -66,9 +73,8 @@ func TestAMistakeInTheEngineIsLeftInWriting(t *testing.T) {
 func TestALastPageThatCannotBeWrittenLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	cfg := newConfig(Program{})
-	w := &window{cfg: cfg, table: metrics.NewTable(), engine: fanout.New(fanout.Plan{}, nil, nil)}
-	w.gatherer = sync.OnceValue(w.newGatherer)
-	w.scraper = sync.OnceValue(w.newScraper)
+	w := newTestWindow(t, cfg, nil)
+	w.engine = fanout.New(fanout.Plan{}, nil, nil)
 	for _, path := range []string{filepath.Join(dir, "missing", "page.prom"), dir} {
 		cfg.FinalMetrics.Value = path
 		if err := w.writeFinalMetrics(); err == nil || !strings.Contains(err.Error(), "--final-metrics") {

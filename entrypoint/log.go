@@ -40,7 +40,7 @@ func describe(ev fanout.Event) line {
 		if ev.OOMKills > 0 {
 			return warnLine("orphans reaped, some were killed for lack of memory", slog.Int("count", ev.Count), slog.Uint64("oom_kills", ev.OOMKills))
 		}
-		return debugLine("orphans reaped", slog.Int("count", ev.Count), slog.String("codes", counts(ev.Codes)))
+		return debugLine("orphans reaped", slog.Int("count", ev.Count), slog.String("codes", counts(ev.Codes)), slog.String("slots", counts(ev.Origins.Slots)))
 	case fanout.OOMGroupFound:
 		return warnLine(oomGroupWarning)
 	case fanout.PIDFileRefused:

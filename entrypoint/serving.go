@@ -65,6 +65,7 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 	w.control = control.NewServer(control.Source{
 		Snapshot: func() *fanout.Snapshot { return w.engine.Snapshot() },
 		Look:     func(ctx context.Context) { w.host.Look(ctx) },
+		Census:   w.census,
 		Proc:     proc.FS("").Ours(),
 		Serves:   w.serves,
 		Alive:    func(ctx context.Context) error { return w.host.Ask(ctx) },
@@ -147,12 +148,20 @@ func (w *window) newGatherer() *metrics.Gatherer {
 		Table:       w.table,
 		Workers:     scrapes,
 		Snapshot:    w.engine.Snapshot,
+		Census:      w.census,
 		CountSource: func() cgroup.Source { return w.count.Source },
 		Detail:      metrics.Detail(w.cfg.MetricsDetail.Value),
 		Build:       metrics.Build{Version: version, Revision: revision(), Go: runtime.Version()},
 		Started:     w.began,
 		Seen:        func(all []metrics.Figures) { w.page.Seen(time.Now(), pageFigures(all)) },
 	})
+}
+
+func (w *window) census(maxAge time.Duration) *fanout.Census {
+	if w.host == nil {
+		return nil
+	}
+	return w.host.Census(maxAge)
 }
 
 func (w *window) report(err error) {

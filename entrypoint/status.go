@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -133,7 +134,7 @@ func writeStatus(w io.Writer, s control.Status, output string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	more := ""
 	if wide {
-		more = "\tINCARNATION\tLEADER\tREPLACING\tSTATUS"
+		more = "\tINCARNATION\tLEADER\tREPLACING\tORPHANS\tZOMBIES\tADOPTED\tSTATUS\tLAST-LINE"
 	}
 	fmt.Fprintln(table, "SLOT\tPID\tSTATE\tREADY\tUPTIME\tRESTARTS\tCPU\tRSS\tLAST-EXIT"+more)
 	for _, slot := range s.Slots {
@@ -161,7 +162,15 @@ func slotLine(slot control.Slot, wide bool) string {
 	line := fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s",
 		slot.Slot, pid, slot.State, yesNo(slot.Ready), uptime, slot.Restarts, cpu, rss, lastExit(slot.LastExit))
 	if wide {
-		line += fmt.Sprintf("\t%d\t%s\t%s\t%s", slot.Incarnation, yesNo(slot.Leader), orDash(slot.Replacing), orDash(slot.Status))
+		zombies, adopted, last := "-", "-", ""
+		if l := slot.Leaks; l != nil {
+			zombies, adopted = strconv.Itoa(l.Zombies), strconv.Itoa(l.Adopted)
+		}
+		if slot.LastExit != nil {
+			last = slot.LastExit.LastLine
+		}
+		line += fmt.Sprintf("\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s", slot.Incarnation, yesNo(slot.Leader), orDash(slot.Replacing),
+			slot.OrphansReaped, zombies, adopted, orDash(slot.Status), orDash(strings.ReplaceAll(last, "\t", " ")))
 	}
 	return line
 }

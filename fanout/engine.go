@@ -184,7 +184,7 @@ func (e *Engine) handle(in Input) {
 	case SignalArrived:
 		e.signalArrived(in.Signal)
 	case OrphansReaped:
-		e.emit(OrphansAdopted(in))
+		e.orphansReaped(in)
 	case OOMGroupSeen:
 		e.emit(OOMGroupFound{})
 	case RegisteredSeen:

@@ -231,6 +231,7 @@ type (
 	// ended by the out-of-memory killer.
 	OrphansAdopted struct {
 		reaper.Orphans
+		Origins  Orphans
 		OOMKills uint64
 	}
 	// OOMGroupFound tells that the kernel ends all processes of the container when

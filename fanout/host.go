@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/brood-init/brood/internal/notify"
 	"github.com/brood-init/brood/internal/proc"
@@ -45,8 +46,13 @@ type Host struct {
 
 	tasks tasks
 
+	censusMu sync.Mutex
+	census   *Census
+	censusAt time.Time
+
 	mu        sync.Mutex
 	processes map[Ref]*reaper.Process
+	highest   int  // number of a slot that has had a worker
 	discard   bool // workers' starts that have not begun are dropped
 }
 

@@ -15,6 +15,10 @@ const lastWordsWithin = 150 * time.Millisecond
 // exited passes an end on with what is known of its cause. The reaper waits for
 // it, and so must nobody's output hold it up.
 func (h *Host) exited(ref Ref, x reaper.Exit) {
+	if ref.Kind == KindWorker && !h.discards() {
+		// Its children are brood's now: who they are can still be seen.
+		h.walks.put(func() { h.Census(time.Second) })
+	}
 	in := Exited{Ref: ref, Exit: x, OOM: h.oom.explains(x.Status)}
 	if ref.Kind == KindWorker && !x.Success() && !in.OOM {
 		in.OOMKills = h.oom.rest()
@@ -38,7 +42,7 @@ func (h *Host) exited(ref Ref, x reaper.Exit) {
 
 // reaped passes on what is known of orphans that have ended.
 func (h *Host) reaped(o reaper.Orphans) {
-	in := OrphansReaped{Orphans: o}
+	in := OrphansReaped{Orphans: o, Origins: origins(o.Families)}
 	if killed := o.Signals[int(syscall.SIGKILL)]; killed > 0 {
 		in.OOMKills = h.oom.take(uint64(killed))
 	}

@@ -32,6 +32,13 @@ func (h *Host) DiscardStarts() {
 	h.mu.Unlock()
 }
 
+// discards reports whether no more workers are started.
+func (h *Host) discards() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.discard
+}
+
 // KillAll implements System.
 func (h *Host) KillAll() {
 	h.DiscardStarts()
@@ -69,10 +76,7 @@ var errDiscarded = errors.New("cannot start a worker: brood is stopping")
 
 func (h *Host) start(l Launch) *StartFailed {
 	if l.Kind == KindWorker {
-		h.mu.Lock()
-		discard := h.discard
-		h.mu.Unlock()
-		if discard {
+		if h.discards() {
 			return &StartFailed{Ref: l.Ref, Err: errDiscarded}
 		}
 		if pid := h.takenBy(l.Slot); pid != 0 && !l.Beside {
@@ -99,7 +103,7 @@ func (h *Host) start(l Launch) *StartFailed {
 func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 	s := reaper.Spec{
 		Path: path, Args: args, Env: l.Env, Dir: h.cwd,
-		Stdin: int(h.null.Fd()), Stdout: 1, Stderr: 2,
+		Stdin: int(h.null.Fd()), Stdout: 1, Stderr: 2, Family: family(l.Ref),
 		Started: func(p *reaper.Process, at time.Time) { h.hasStarted(l.Ref, l.Beside, p, at) },
 		Exited:  func(x reaper.Exit) { h.exited(l.Ref, x) },
 	}
@@ -116,6 +120,9 @@ func (h *Host) spec(l Launch, path string, args []string) reaper.Spec {
 func (h *Host) hasStarted(ref Ref, beside bool, p *reaper.Process, at time.Time) {
 	h.mu.Lock()
 	h.processes[ref] = p
+	if ref.Kind == KindWorker {
+		h.highest = max(h.highest, ref.Slot)
+	}
 	h.mu.Unlock()
 	if ref.Kind == KindWorker && !beside {
 		h.writePIDFile(ref.Slot, p.PID())

@@ -70,3 +70,14 @@ func (e *Engine) forgetGone(s *slot) {
 		}
 	}
 }
+
+// orphansReaped counts for each slot what its workers have left to brood.
+func (e *Engine) orphansReaped(in OrphansReaped) {
+	for number, n := range in.Origins.Slots {
+		if s := e.slots.get(number); s != nil {
+			s.orphans += n
+			e.touch(s)
+		}
+	}
+	e.emit(OrphansAdopted(in))
+}

@@ -40,6 +40,7 @@ type slot struct {
 	failures     failures
 	last         *countedExit // how the last incarnation ended
 	lastCode     int          // what giving up because of this slot exits with
+	orphans      int          // what its workers have left and brood has reaped
 	startErr     error        // why the start after it has failed, nil if none has
 	leftovers    []Ref        // ended workers whose groups may still have members
 	restartDue   bool         // the backoff is over; leftovers may hold it up

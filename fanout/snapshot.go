@@ -41,6 +41,7 @@ type SlotView struct {
 	Closing     bool
 	Failures    int       // within the crash budget's window, as last counted
 	Last        *LastExit // nil before the first exit
+	Orphans     int       // what its workers have left to brood and has ended
 }
 
 // LastExit is how a slot's last process ended.
@@ -105,7 +106,7 @@ func (e *Engine) publish() {
 func (s *slot) look() *SlotView {
 	v := &SlotView{
 		Slot: s.number, State: s.state, Incarnation: s.incarnations,
-		Failures: len(s.failures), Last: s.lastExit, Closing: s.closing, Replacing: s.underway,
+		Failures: len(s.failures), Last: s.lastExit, Closing: s.closing, Replacing: s.underway, Orphans: s.orphans,
 	}
 	if v.Replacing == "" {
 		v.Replacing = s.due

@@ -177,6 +177,7 @@ type StopAsked struct{}
 // were ended by the out-of-memory killer.
 type OrphansReaped struct {
 	reaper.Orphans
+	Origins  Orphans
 	OOMKills uint64
 }
 

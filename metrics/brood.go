@@ -32,6 +32,7 @@ type broodSeries struct {
 	received   growing
 	forwarded  growing
 	reaped     [reapedCount]series
+	orphans    [originCount]series
 	codes      growing
 	signals    growing
 	zombies    series
@@ -56,6 +57,7 @@ func newBroodSeries(f *families, o Options) *broodSeries {
 	f.enumerated(all.states, broodState, values(broodState, "state"))
 	all.countInfo = make(map[cgroup.Source]*series)
 	f.enumerated(all.reaped[:], reapedProcesses, values(reapedProcesses, "kind"))
+	f.enumerated(all.orphans[:], reapedOrphans, values(reapedOrphans, "origin"))
 	f.enumerated(all.problems[:], pidfileProblems, values(pidfileProblems, "kind"))
 	f.enumerated(all.readErrors[:], readErrors, values(readErrors, "file"))
 	f.enumerated(all.requests[:], requests, values(requests, "code"))
@@ -165,6 +167,9 @@ func (g *Gatherer) totals() {
 	}
 	for i := range b.reaped {
 		b.reaped[i].put(float64(t.reapedBy[i].Load()))
+	}
+	for i := range b.orphans {
+		b.orphans[i].put(float64(t.orphans[i].Load()))
 	}
 	for i := range b.runs {
 		ran := uint64(0)

@@ -48,6 +48,7 @@ const (
 	fromSnapshot = "engine"
 	fromStat     = "/proc/PID/stat"
 	fromFinal    = "/proc/PID/stat, the zombie's at the end"
+	fromCensus   = "/proc/PID/stat of all processes, every 15 s at most"
 	fromBuild    = "build"
 	fromGatherer = "this package"
 	fromWorkers  = "`--worker-metrics`"
@@ -117,6 +118,17 @@ const (
 )
 
 func reapedKinds() []string { return []string{"worker", "orphan", "hook", "probe"} }
+
+// The origins of orphans: workers, hooks and probes are reapedKinds too.
+const (
+	originWorker = iota
+	originHook
+	originProbe
+	originUnknown
+	originCount
+)
+
+func orphanOrigins() []string { return []string{"worker", "hook", "probe", "unknown"} }
 
 // The files whose reading may fail.
 type source int

@@ -31,6 +31,9 @@ const (
 	workerOpenFDs
 	workerMaxFDs
 	workerIO
+	workerOrphans
+	workerZombies
+	workerAdopted
 
 	buildInfo
 	broodState
@@ -51,6 +54,7 @@ const (
 	reapedProcesses
 	reapedCodes
 	reapedSignals
+	reapedOrphans
 	zombies
 	processes
 	hookRuns
@@ -187,6 +191,19 @@ func table() [familyCount]Descriptor {
 			"/proc/PID/io, the zombie's at the end",
 		},
 
+		workerOrphans: {
+			"brood_worker_orphans_reaped_total", Counter, worker(),
+			"Descendants of the slot's workers that lost their parent and that brood has reaped, as far as it is known whose they were.", false, fromEvents,
+		},
+		workerZombies: {
+			"brood_worker_zombies", Gauge, worker(),
+			"Ended processes below the worker in the slot that their parent does not wait for; absent when too many processes are there to look at.", false, fromCensus,
+		},
+		workerAdopted: {
+			"brood_worker_adopted_processes", Gauge, worker(),
+			"Living descendants of the slot's workers that lost their parent and are brood's children now; absent when too many processes are there to look at.", false, fromCensus,
+		},
+
 		buildInfo: {
 			"brood_build_info", Gauge,
 			[]Label{{Name: "goversion"}, {Name: "revision"}, {Name: "version"}},
@@ -264,6 +281,10 @@ func table() [familyCount]Descriptor {
 		reapedSignals: {
 			"brood_reaped_exit_signals_total", Counter, labelled("signal"),
 			"Reaped workers and orphans that a signal ended, by signal.", true, fromEvents,
+		},
+		reapedOrphans: {
+			"brood_reaped_orphans_total", Counter, labelled("origin", orphanOrigins()...),
+			"Orphans that brood has reaped, by what they descended from.", true, fromEvents,
 		},
 		zombies: {
 			"brood_zombies", Gauge, nil,

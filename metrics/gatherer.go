@@ -45,6 +45,8 @@ type Options struct {
 	// nobody asks them.
 	Workers Scrapes
 	Build   Build
+	// Census is what slots leak, as fanout.Host.Census has it; nil leaves it out.
+	Census func(maxAge time.Duration) *fanout.Census
 	// Started is when brood started; zero is now.
 	Started time.Time
 	// Proc is where /proc is mounted; empty is /proc.
@@ -78,7 +80,8 @@ type Gatherer struct {
 	cgroup     *cgroupSeries
 	scrapes    *scrapedSeries
 	errors     [sourceCount]uint64
-	full       bool // of this scrape
+	full       bool           // of this scrape
+	census     *fanout.Census // nil if it is not known
 	seen       []Figures
 
 	children   []int        // brood's, of this scrape

@@ -81,7 +81,7 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 	table.Observe(at(9), fanout.SignalForwarded{Signal: syscall.SIGUSR1, Workers: 2})
 	table.Observe(at(9), fanout.SignalReceived{Signal: 37, Action: fanout.ActionForward})
 	table.Observe(at(9), fanout.SignalForwarded{Signal: 37, Workers: 2})
-	table.Observe(at(9), fanout.OrphansAdopted{Orphans: reaper.Orphans{Count: 3, Codes: map[int]int{0: 1, 3: 1}, Signals: map[int]int{15: 1}}})
+	table.Observe(at(9), fanout.OrphansAdopted{Orphans: reaper.Orphans{Count: 3, Codes: map[int]int{0: 1, 3: 1}, Signals: map[int]int{15: 1}}, Origins: fanout.Orphans{Slots: map[int]int{2: 1, 99: 1}, Hooks: 1}})
 	table.Observe(at(9), fanout.PIDFileRefused{Err: &pidfiles.Problem{Path: "/run/brood/brood.9.pid", Kind: pidfiles.Malformed, Err: errors.New("no number")}})
 	table.Observe(at(9), fanout.PIDFileRefused{Err: syscall.ENOSPC})
 	table.Observe(at(9), fanout.Panicked{Value: "test"})
@@ -95,6 +95,9 @@ func story(tb testing.TB, fixture string, detail Detail) *Gatherer {
 		Registered: []fanout.RegisteredProcess{{Index: 0, PID: 41, Comm: "helper"}},
 	}}
 	g := newTestGatherer(tb, f, fixture, Options{
+		Census: func(time.Duration) *fanout.Census {
+			return &fanout.Census{Slots: map[int]fanout.Leaks{2: {Zombies: 2, Adopted: 1}, 99: {Zombies: 9}}}
+		},
 		Table: table, Detail: detail, Workers: toldScrapes{}, CountSource: func() cgroup.Source { return cgroup.SourceCgroup },
 		Snapshot: func() *fanout.Snapshot {
 			now := snapshots[0]

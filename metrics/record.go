@@ -16,6 +16,7 @@ type record struct {
 	backoff time.Duration // before the start that is waited for, 0 for none
 
 	starts, restarts, startFailures uint64
+	orphans                         uint64 // reaped by brood
 
 	exits    [reasonCount]uint64
 	lastCode int

@@ -54,8 +54,22 @@ func (t *Table) Observe(at time.Time, ev fanout.Event) {
 		t.change(ev.Slot, func(r *record) { r.startFailures++ })
 	case fanout.BackingOff:
 		t.change(ev.Slot, func(r *record) { r.backoff = ev.Delay })
+	case fanout.OrphansAdopted:
+		t.orphansReaped(ev.Origins.Slots)
+		t.count(ev)
 	default:
 		t.count(ev)
+	}
+}
+
+// orphansReaped counts what workers have left. A slot that there is no more, or
+// never was, gets no series.
+func (t *Table) orphansReaped(slots map[int]int) {
+	for slot, n := range slots {
+		if _, ok := find(*t.slots.Load(), slot); ok {
+			t.change(slot, func(r *record) { r.orphans += uint64(n) })
+		}
+		countAt(t.orphans[:], originWorker, n)
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 type totals struct {
 	received, forwarded [signalCount]atomic.Uint64
 	reapedBy            [reapedCount]atomic.Uint64
+	orphans             [originCount]atomic.Uint64
 	codes               [codeCount]atomic.Uint64
 	signals             [signalCount]atomic.Uint64
 	hookRuns            [hookCount][hookResultCount]atomic.Uint64
@@ -47,6 +48,9 @@ func (t *totals) count(ev fanout.Event) {
 		countAt(t.forwarded[:], int(ev.Signal), ev.Workers)
 	case fanout.OrphansAdopted:
 		t.reapedBy[reapedOrphan].Add(uint64(ev.Count))
+		countAt(t.orphans[:], originHook, ev.Origins.Hooks)
+		countAt(t.orphans[:], originProbe, ev.Origins.Probes)
+		countAt(t.orphans[:], originUnknown, ev.Origins.Others)
 		for code, n := range ev.Codes {
 			countAt(t.codes[:], code, n)
 		}

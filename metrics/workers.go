@@ -46,6 +46,7 @@ type fullRow struct {
 	starts, startFailures           series
 	lastCode, lastTime              series
 	backoff, forcedKills            series
+	orphans, zombies, adopted       series
 	virtual, threads, fds, fdsLimit series
 	faults, io                      [2]series
 }
@@ -74,6 +75,7 @@ func (g *Gatherer) fullRow(w *dto.LabelPair) *fullRow {
 		starts: g.series(workerStarts, w), startFailures: g.series(workerStartFailures, w),
 		lastCode: g.series(workerLastExitCode, w), lastTime: g.series(workerLastExitTime, w),
 		backoff: g.series(workerBackoff, w), forcedKills: g.series(workerForcedKills, w),
+		orphans: g.series(workerOrphans, w), zombies: g.series(workerZombies, w), adopted: g.series(workerAdopted, w),
 		virtual: g.series(workerVirtual, w), threads: g.series(workerThreads, w),
 		fds: g.series(workerOpenFDs, w), fdsLimit: g.series(workerMaxFDs, w),
 	}
@@ -87,6 +89,10 @@ func (g *Gatherer) workers(snapshot *fanout.Snapshot) {
 	cells := *g.options.Table.slots.Load()
 	g.seen = g.seen[:0]
 	g.full = g.options.Detail == Full || g.options.Detail != Short && len(cells) <= shortAbove
+	g.census = nil
+	if g.full && g.options.Census != nil {
+		g.census = g.options.Census(censusAge)
+	}
 	var listed []*fanout.SlotView // ascending, as the cells are
 	if snapshot != nil {
 		listed = snapshot.Slots
@@ -103,6 +109,17 @@ func (g *Gatherer) workers(snapshot *fanout.Snapshot) {
 			(len(listed) == 0 || listed[0].Slot != c.slot)
 		g.worker(c.slot, row, r, !closed)
 	}
+}
+
+// censusAge is how old a look at all processes may be: it costs 2 us for each.
+const censusAge = 15 * time.Second
+
+// leaks are a slot's, none if nothing is known.
+func (g *Gatherer) leaks(slot int) (l fanout.Leaks) {
+	if g.census != nil {
+		l = g.census.Slots[slot]
+	}
+	return l
 }
 
 // reading is what /proc says of a slot's processes at this moment.
@@ -157,6 +174,9 @@ func (g *Gatherer) worker(slot int, row *workerRow, r *record, open bool) {
 	}
 	if g.full {
 		row.full.put(r, shown, now, total, open)
+		leaks := g.leaks(slot)
+		row.full.zombies.putIf(open && g.census != nil, float64(leaks.Zombies))
+		row.full.adopted.putIf(open && g.census != nil, float64(leaks.Adopted))
 	}
 }
 
@@ -168,6 +188,7 @@ func (f *fullRow) put(r *record, shown liveProcess, now reading, total usage, op
 	}
 	f.starts.put(float64(r.starts))
 	f.startFailures.put(float64(r.startFailures))
+	f.orphans.put(float64(r.orphans))
 	f.forcedKills.put(float64(r.exits[reasonIndex(fanout.ReasonKilled)]))
 	f.lastCode.putIf(!r.lastExit.IsZero(), float64(r.lastCode))
 	f.lastTime.putIf(!r.lastExit.IsZero(), unixSeconds(r.lastExit))

@@ -17,6 +17,7 @@ var ErrStarting = errors.New("process may be one that is being started")
 type Process struct {
 	reaper  *Reaper
 	pid     int
+	family  int
 	exited  func(Exit)
 	stopped func(by syscall.Signal)
 
@@ -63,11 +64,13 @@ func (p *Process) signalGroupLocked(sig syscall.Signal) error {
 	}
 	if p.reaped && kill(p.pid, 0) != syscall.ESRCH {
 		p.groupGone = true
+		delete(p.reaper.families.left, p.pid)
 		return ErrEnded
 	}
 	err := kill(-p.pid, sig)
 	if p.reaped && err == syscall.ESRCH {
 		p.groupGone = true
+		delete(p.reaper.families.left, p.pid)
 		return ErrEnded
 	}
 	return err

@@ -48,6 +48,7 @@ type Reaper struct {
 
 	mu       sync.Mutex
 	children map[int]*Process
+	families families
 	inFlight int // starts whose PID is not in children yet, and LeaveUnknown
 	// postponed says that a zombie was left alone because of them.
 	postponed bool
@@ -74,6 +75,7 @@ func New(o Options) *Reaper {
 		forks:    make(chan forkRequest),
 		closed:   make(chan struct{}),
 		children: make(map[int]*Process),
+		families: families{left: make(map[int]int)},
 	}
 	go r.startOnOneThread()
 	return r
@@ -126,13 +128,17 @@ type Orphans struct {
 	Count   int
 	Codes   map[int]int // exit code -> processes
 	Signals map[int]int // signal number -> processes killed by it
+	// Families counts them by the Family of whom they descend from, 0 for those
+	// of whom it is not known.
+	Families map[int]int
 }
 
-func (o *Orphans) add(s Status) {
+func (o *Orphans) add(s Status, family int) {
 	if o.Codes == nil {
-		o.Codes, o.Signals = make(map[int]int), make(map[int]int)
+		o.Codes, o.Signals, o.Families = make(map[int]int), make(map[int]int), make(map[int]int)
 	}
 	o.Count++
+	o.Families[family]++
 	if s.Signal != 0 {
 		o.Signals[int(s.Signal)]++
 		return

@@ -70,6 +70,12 @@ func (h *harness) addOrphans(o reaper.Orphans) {
 		}
 		h.orphans.Codes[code] += n
 	}
+	for family, n := range o.Families {
+		if h.orphans.Families == nil {
+			h.orphans.Families = make(map[int]int)
+		}
+		h.orphans.Families[family] += n
+	}
 }
 
 func (h *harness) orphanCount() int {

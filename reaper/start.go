@@ -31,6 +31,10 @@ type Spec struct {
 	// Foreground makes the new group the foreground of the terminal on Stdin.
 	Foreground bool
 
+	// Family is what orphans are counted under that descend from the process, as
+	// far as that can be known; 0 is nobody.
+	Family int
+
 	// Confirm, if set, is called on the starting thread once Path is executed,
 	// for a process that has more to do before it is what was asked for. Its
 	// error is returned by Start; the process is killed and reaped, no orphan is
@@ -97,7 +101,7 @@ func (r *Reaper) start(spec *Spec) error {
 	r.inFlight--
 	var p *Process
 	if err == nil {
-		p = &Process{reaper: r, pid: pid, exited: spec.Exited, stopped: spec.Stopped}
+		p = &Process{reaper: r, pid: pid, family: spec.Family, exited: spec.Exited, stopped: spec.Stopped}
 		r.children[pid] = p
 	}
 	postponed := r.postponed

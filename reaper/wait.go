@@ -51,10 +51,12 @@ func (r *Reaper) reapAll() {
 		default:
 			// Under the lock, on which SignalAdopted relies.
 			r.mu.Lock()
+			family, group := r.familyLocked(pid)
 			s, ok := wait(pid)
+			r.reapedLocked(group)
 			r.mu.Unlock()
 			if ok {
-				orphans.add(s)
+				orphans.add(s, family)
 			}
 		}
 	}
@@ -101,6 +103,9 @@ func (r *Reaper) reap(p *Process) {
 	p.reaped = true
 	delete(r.children, p.pid)
 	exit.GroupAlive = p.signalGroupLocked(0) == nil
+	if exit.GroupAlive {
+		r.families.leave(p.pid, p.family)
+	}
 	deliver := p.announced
 	if !deliver {
 		p.withheld = &exit
