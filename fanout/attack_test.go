@@ -203,3 +203,30 @@ func TestAnOldWorkerWhoseSuccessorFailedIsReplacedLater(t *testing.T) {
 		w.send(syscall.SIGTERM)
 	})
 }
+
+func TestAProbeThatIsBeingStartedDoesNotOutliveTheStop(t *testing.T) {
+	word, err := expand.Compile("check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := basePlan(1)
+	p.Ready, p.ReadyTimeout = Check{Command: []expand.Template{word}}, time.Minute
+	w, _, took := play(t, p, func(w *world) {
+		w.onStart = func(l Launch) Input {
+			if l.Kind != KindProbe {
+				return nil
+			}
+			w.later(50*time.Millisecond, func() { w.begin(l.Ref) }) // it never ends by itself
+			return Asked{make(chan struct{})}
+		}
+	}, func(w *world) {
+		w.after(40 * time.Millisecond)
+		w.send(syscall.SIGTERM)
+	})
+	for ref := range w.alive {
+		t.Errorf("%v has outlived brood", ref)
+	}
+	if took > 500*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+}

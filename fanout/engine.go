@@ -210,6 +210,8 @@ func (e *Engine) started(in Started) {
 	switch in.Kind {
 	case KindWorker:
 		e.workerStarted(in)
+	case KindProbe:
+		e.probeStarted(in)
 	case KindExitHook:
 		e.exitHookStarted(in)
 	case KindPrepare:

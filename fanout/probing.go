@@ -154,7 +154,16 @@ func (e *Engine) probeExited(ref Ref, code int, err error) {
 	e.probed(Probed{Ref{KindWorker, ref.Slot, ref.Incarnation}, err})
 }
 
-// killProbes ends the probes that run: nobody waits for their answers.
+// probeStarted ends a probe whose start was under way when the others were
+// killed.
+func (e *Engine) probeStarted(in Started) {
+	if e.stopping() && e.phase != PhaseDraining {
+		e.system.Signal([]Ref{in.Ref}, syscall.SIGKILL, true)
+	}
+}
+
+// killProbes ends the probes that run: nobody wants their answers. The sweep waits
+// until they are gone, with what they have started.
 func (e *Engine) killProbes() {
 	var running []Ref
 	for ref := range e.probes {

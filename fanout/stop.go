@@ -218,6 +218,7 @@ func (e *Engine) sweep() {
 	e.timers.at(e.stop.sweep.Add(-min(100*time.Millisecond, share/4)), e.killStragglers)
 	e.timers.at(e.stop.sweep, e.sweepElapsed)
 	e.pollRegistered(PhaseSweeping, registeredPoll, syscall.SIGKILL)
+	e.killProbes() // those that workers which ended by themselves have left
 	e.sweepPass()
 }
 
@@ -271,7 +272,7 @@ func (e *Engine) finishIfSwept() {
 		}
 	}
 	switch {
-	case e.prepare.running(), e.exitHooks.busy(), e.looks > 0, len(e.registered) > 0:
+	case e.prepare.running(), e.exitHooks.busy(), len(e.probes) > 0, e.looks > 0, len(e.registered) > 0:
 		return
 	case !e.system.Descendants(), e.stop.passes == 0 && e.stop.emptyPasses > 1:
 		e.startFinish()
