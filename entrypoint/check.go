@@ -67,6 +67,9 @@ be executed and 127 if it was not found.`,
 			if err := config.complete(from.environ); err != nil {
 				return err
 			}
+			if err := config.permitted(); err != nil {
+				return err
+			}
 			*code = check(verb.OutOrStdout(), config, on)
 			return nil
 		},

@@ -54,6 +54,22 @@ func (c *Config) dress(environ []string, reg registry, stdout, stderr *os.File) 
 	return d, nil
 }
 
+// permitted refuses what brood has no right to give to a worker. CPUs were looked
+// at when they were read.
+func (c *Config) permitted() error {
+	if u := c.User.Value; u != nil {
+		if err := u.Permitted(); err != nil {
+			return &UsageError{Setting: c.name(&c.User), Value: c.User.String(), Remedy: err.Error()}
+		}
+	}
+	for _, l := range c.Rlimit.Value {
+		if err := l.Permitted(); err != nil {
+			return &UsageError{Setting: c.name(&c.Rlimit), Value: l.String(), Remedy: err.Error()}
+		}
+	}
+	return nil
+}
+
 func (c *Config) needsStage(d fanout.Dress) bool {
 	return d.Sockets != nil || d.User != nil || d.NoNewPrivs || len(d.Limits) > 0 || c.CPUAffinity.Value != nil
 }

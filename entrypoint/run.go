@@ -68,6 +68,9 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 	for _, w := range cfg.Warnings {
 		log.write(warnLine(w))
 	}
+	if err := cfg.permitted(); err != nil {
+		return 0, err
+	}
 	// Orphans of the workers come to brood, PID 1 or not. Linux 3.4.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
 		log.write(warnLine("orphans of the workers will not be reaped here: cannot become a subreaper", slog.String("error", err.Error())))

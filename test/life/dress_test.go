@@ -109,10 +109,33 @@ func TestRightsThatCannotBeHadAreAClearError(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b := m.Start(t, "-n1", "--user", "65534", "--", filepath.Join(t.TempDir(), "not-for-him"))
 		b.WantCode(t, 127)
-		b = m.Start(t, "-n1", "--user", "65534", "--restart", "never", "--", harness.Binary(),
-			"--metrics-addr", "none", "--pidfile", "/nowhere/x.pid", "--user", "0", "--", "true")
-		if code := b.Wait(); code == 0 {
-			t.Error("a stranger has become root")
+	})
+}
+
+// Nothing is started, the prepare hook neither: the code is that of a setting
+// which cannot be used.
+func TestRightsThatBroodDoesNotHaveAreRefusedBeforeAnythingStarts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can become somebody without rights")
+	}
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		for _, test := range []struct{ setting, value, want string }{
+			{"--user", "0", "only root can become another: start brood as root, or as that user"},
+			{"--user", "65534:5", "runs as user 65534 already"},
+			{"--rlimit", "nice=40", "may not raise it"},
+			{"--cpu-affinity", "60000", "not among those that brood may use"},
+		} {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			b := m.Start(t, "-n1", "--user", "65534", "--restart", "never", "--", harness.Binary(),
+				"--metrics-addr", "none", "--pidfile", dir+"/run/x.pid", test.setting, test.value, "--prepare", "touch "+dir+"/prepared", "--", "true")
+			b.WantCode(t, 2)
+			b.WaitLog("cannot use "+test.setting, test.want)
+			if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+				t.Errorf("%s %s: there is %v, %v", test.setting, test.value, names, err)
+			}
 		}
 	})
 }
