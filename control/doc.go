@@ -56,6 +56,7 @@ type Slot struct {
 	Started       *time.Time `json:"started,omitempty"`
 	ReadySince    *time.Time `json:"ready_since,omitempty"`
 	Status        string     `json:"status,omitempty"`    // what the worker says of itself
+	Reloading     bool       `json:"reloading,omitempty"` // it says so, and is ready all the same
 	Replacing     string     `json:"replacing,omitempty"` // why its process is to be replaced
 	UptimeSeconds float64    `json:"uptime_seconds"`
 	CPUSeconds    float64    `json:"cpu_seconds"` // of the process that runs

@@ -44,7 +44,7 @@ func (s *Status) addLeaks(c *fanout.Census) {
 func slotOf(v *fanout.SlotView, fs proc.FS, now time.Time) Slot {
 	s := Slot{
 		Slot: v.Slot, PID: v.PID, State: string(v.State), Ready: v.State == fanout.SlotReady,
-		Status: v.Status, Replacing: string(v.Replacing), Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
+		Status: v.Status, Reloading: v.Reloading, Replacing: string(v.Replacing), Leader: v.Leader, Incarnation: v.Incarnation, Restarts: max(0, v.Incarnation-1),
 		OrphansReaped: v.Orphans,
 	}
 	if v.PID != 0 {

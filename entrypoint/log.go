@@ -103,7 +103,7 @@ func describeWorker(ev fanout.Event) line {
 		return infoLine("slot completed", slog.Int("slot", ev.Slot))
 	case fanout.SlotTaken:
 		return warnLine("slot number is taken by a registered process, skipped", slog.Int("slot", ev.Slot), slog.Int("pid", ev.PID))
-	case fanout.WorkerTold, fanout.WorkerUnready, fanout.WorkerStatus, fanout.NotificationRefused, fanout.ProbeEnded, fanout.ProbeFailed, fanout.WorkerStuck, fanout.TooMuchMemory:
+	case fanout.WorkerTold, fanout.WorkerUnready, fanout.WorkerStatus, fanout.WorkerExtended, fanout.NotificationRefused, fanout.ProbeEnded, fanout.ProbeFailed, fanout.WorkerStuck, fanout.TooMuchMemory:
 		return describeCare(ev)
 	case fanout.SlotReplaced, fanout.ReplacementFailed, fanout.ReloadBegan, fanout.ReloadEnded, fanout.Scaled, fanout.ScaleRefused, fanout.LimitChanged:
 		return describeChange(ev)

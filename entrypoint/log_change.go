@@ -21,6 +21,8 @@ func describeCare(ev fanout.Event) line {
 		return warnLine("worker not ready in time", appendError(attrs, ev.Err)...)
 	case fanout.WorkerStatus:
 		return debugLine("worker status", slog.Int("slot", ev.Slot), slog.Int("pid", ev.PID), slog.String("status", ev.Status))
+	case fanout.WorkerExtended:
+		return infoLine("worker takes longer to end", slog.Int("slot", ev.Slot), slog.Int("pid", ev.PID), dur(ev.InAll))
 	case fanout.NotificationRefused:
 		return debugLine("notification refused", slog.String("error", ev.Err.Error()))
 	case fanout.ProbeEnded:

@@ -160,7 +160,7 @@ func slotLine(slot control.Slot, wide bool) string {
 		cpu, rss = shortDuration(slot.CPUSeconds), mebibytes(slot.RSSBytes)
 	}
 	line := fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s",
-		slot.Slot, pid, slot.State, yesNo(slot.Ready), uptime, slot.Restarts, cpu, rss, lastExit(slot.LastExit))
+		slot.Slot, pid, shownState(slot), yesNo(slot.Ready), uptime, slot.Restarts, cpu, rss, lastExit(slot.LastExit))
 	if wide {
 		zombies, adopted, last := "-", "-", ""
 		if l := slot.Leaks; l != nil {
@@ -173,6 +173,14 @@ func slotLine(slot control.Slot, wide bool) string {
 			slot.OrphansReaped, zombies, adopted, orDash(slot.Status), orDash(strings.ReplaceAll(last, "\t", " ")))
 	}
 	return line
+}
+
+// shownState is the state, and "reloading" for a ready worker that says so.
+func shownState(slot control.Slot) string {
+	if slot.Reloading {
+		return "reloading"
+	}
+	return slot.State
 }
 
 func yesNo(b bool) string {

@@ -85,6 +85,12 @@ type (
 		Slot, PID int
 		Status    string
 	}
+	// WorkerExtended says that a worker which was told to end has asked for more
+	// time: so much in all, from the signal on. It is told once; it may ask again.
+	WorkerExtended struct {
+		Slot, PID int
+		InAll     time.Duration
+	}
 	// NotificationRefused tells of a message by sd_notify(3) that does not count.
 	NotificationRefused struct{ Err error }
 	// ProbeEnded tells how the process of a probe has ended.
@@ -280,6 +286,7 @@ func (Panicked) event()             {}
 func (WorkerTold) event()           {}
 func (WorkerUnready) event()        {}
 func (WorkerStatus) event()         {}
+func (WorkerExtended) event()       {}
 func (ProbeFailed) event()          {}
 func (ProbeEnded) event()           {}
 func (WorkerStuck) event()          {}

@@ -15,7 +15,7 @@ func (h *Host) newNotify() *notify.Server {
 		Heard: func(m notify.Message) {
 			h.send(Notified{
 				Ref:   Ref{KindWorker, m.Slot, m.Incarnation},
-				Ready: m.Ready, Stopping: m.Stopping, Ping: m.Watchdog, Trigger: m.WatchdogTrigger,
+				Ready: m.Ready, Reloading: m.Reloading, Stopping: m.Stopping, Ping: m.Watchdog, Trigger: m.WatchdogTrigger,
 				Status: m.Status, Extend: m.ExtendTimeout, Watchdog: m.WatchdogInterval,
 			})
 		},

@@ -354,14 +354,22 @@ func (e *Engine) endWith(w *worker, sig syscall.Signal, grace time.Duration, why
 	e.emit(WorkerTold{w.slot.number, w.ref.Incarnation, w.pid, sig, why})
 	e.system.Signal([]Ref{w.ref}, sig, e.plan.Group)
 	e.system.Wake([]Ref{w.ref})
-	e.timers.after(grace, func() { e.toldElapsed(w.ref) })
+	w.endBy = w.sentAt.Add(grace)
+	e.awaitEnd(w)
 	e.showStopping(w)
 }
 
-func (e *Engine) toldElapsed(ref Ref) {
-	if _, w := e.incarnation(ref); w != nil && !w.killed && !e.stopping() {
-		w.killed = true
-		e.emit(WorkerTold{ref.Slot, ref.Incarnation, w.pid, syscall.SIGKILL, "it has not ended in time"})
-		e.system.Signal([]Ref{ref}, syscall.SIGKILL, true)
-	}
+func (e *Engine) awaitEnd(w *worker) {
+	e.timers.after(time.Until(w.endBy), func() {
+		_, now := e.incarnation(w.ref)
+		switch {
+		case now == nil || w.killed || e.stopping():
+		case time.Now().Before(w.endBy): // it has asked for more time
+			e.awaitEnd(w)
+		default:
+			w.killed = true
+			e.emit(WorkerTold{w.ref.Slot, w.ref.Incarnation, w.pid, syscall.SIGKILL, "it has not ended in time"})
+			e.system.Signal([]Ref{w.ref}, syscall.SIGKILL, true)
+		}
+	})
 }

@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"syscall"
@@ -233,48 +232,6 @@ func (e *Engine) endStuck(w *worker) {
 	e.clearOwnDue(w.slot)
 	w.blame = ReasonStuck
 	e.endWith(w, syscall.SIGABRT, abortGrace, "it is stuck")
-}
-
-// errTriggered is what WATCHDOG=trigger says.
-var errTriggered = errors.New("it says so itself (WATCHDOG=trigger)")
-
-// notified takes in what a worker says by sd_notify(3).
-func (e *Engine) notified(in Notified) {
-	s, w := e.incarnation(in.Ref)
-	if w == nil {
-		return
-	}
-	if in.Status != nil && *in.Status != w.status {
-		w.status = *in.Status
-		e.touch(s)
-		e.emit(WorkerStatus{s.number, w.pid, w.status})
-	}
-	if in.Extend > 0 {
-		e.extend(w, in.Extend)
-	}
-	if in.Watchdog > 0 && e.plan.Watchdog > 0 {
-		w.watchdog = in.Watchdog
-	}
-	if in.Ping {
-		w.pinged = time.Now()
-	}
-	switch {
-	case in.Trigger && !w.readyAt.IsZero() && e.plan.Watchdog > 0:
-		e.stuck(w, errTriggered)
-	case in.Ready && e.plan.Ready.Notify:
-		e.workerReady(w)
-	case in.Stopping && s.worker == w && s.state == SlotReady && !e.stopping():
-		e.become(s, SlotStopping)
-	}
-}
-
-// extend gives a worker that asks for it more time to get ready, or to end: no
-// more than the longest there is, and never more than the stop budget.
-func (e *Engine) extend(w *worker, by time.Duration) {
-	until := time.Now().Add(by)
-	if w.readyAt.IsZero() && !w.readyBy.IsZero() && until.After(w.readyBy) {
-		w.readyBy = until
-	}
 }
 
 // identity is what is expanded for a slot.

@@ -60,10 +60,11 @@ type worker struct {
 
 	sent     syscall.Signal // the stop signal it got, 0 for none
 	sentAt   time.Time
-	killed   bool   // it got SIGKILL from us
-	blame    Reason // why it was told to end, if that is its own fault
-	replaced bool   // told to end to make room for the next incarnation
-	beside   bool   // started as a successor, without a PID file
+	endBy    time.Time // when it gets SIGKILL, if it was told to end while brood runs
+	killed   bool      // it got SIGKILL from us
+	blame    Reason    // why it was told to end, if that is its own fault
+	replaced bool      // told to end to make room for the next incarnation
+	beside   bool      // started as a successor, without a PID file
 
 	oldAt time.Time // when it gets too old; zero while it is not ready, or for never
 
@@ -72,6 +73,9 @@ type worker struct {
 	pinged   time.Time // its last sign of life, with a watchdog
 	watchdog time.Duration
 	status   string // what it says of itself
+
+	extended  bool // it has asked for more time to end
+	reloading bool // it says that it reloads its configuration
 }
 
 // processes are the incarnations that the slot has asked for and not lost.

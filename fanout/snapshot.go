@@ -37,6 +37,7 @@ type SlotView struct {
 	Started     time.Time    // of the process; zero without one
 	ReadyAt     time.Time    // zero until it is ready
 	Status      string       // what the worker says of itself
+	Reloading   bool         // it says that it reloads its configuration, and is ready all the same
 	Replacing   ReplaceCause // why its process is or will be replaced, "" if not
 	Closing     bool
 	Failures    int       // within the crash budget's window, as last counted
@@ -113,6 +114,7 @@ func (s *slot) look() *SlotView {
 	}
 	if w := s.worker; w != nil && w.pid != 0 {
 		v.PID, v.Leader, v.Started, v.ReadyAt, v.Status = w.pid, w.leader, w.began, w.readyAt, w.status
+		v.Reloading = w.reloading && s.state == SlotReady
 	}
 	return v
 }

@@ -158,6 +158,7 @@ type Probed struct {
 type Notified struct {
 	Ref
 	Ready, Stopping, Ping, Trigger bool
+	Reloading                      bool
 	Status                         *string // nil when nothing was said of it
 	Extend                         time.Duration
 	Watchdog                       time.Duration // 0 is unchanged

@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,29 @@ func TestAWorkerSaysItselfWhenItIsReady(t *testing.T) {
 		}
 		touch(t, gate)
 		harness.Until(t, "both are ready", func() bool { _, code := ask(t, b, "health"); return code == 0 })
+		b.Stop(t, 0)
+	})
+}
+
+// What it says is seen, and a reload waits for it beyond the grace, of 4 s here.
+func TestAWorkerThatAsksForTimeIsNotKilled(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n1", "--ready", "notify", "--stop-timeout", "20s", "--drain-delay", "15s", "--", "sh", "-c",
+			"trap 'test $BROOD_INCARNATION = 1 && worker notify EXTEND_TIMEOUT_USEC=19000000 5s; exit 0' TERM; "+
+				"worker notify READY=1 100ms; worker notify RELOADING=1 100ms; while :; do sleep 0.05; done")
+		reloading := func() bool {
+			said, code := ask(t, b, "status")
+			return code == 0 && strings.Contains(said, "  reloading  yes")
+		}
+		harness.Until(t, "it reloads itself", reloading)
+		if said, code := ask(t, b, "reload"); code != 0 || !strings.Contains(said, "worker takes longer to end slot=1") {
+			t.Errorf("the reload ended with %d: %s", code, said)
+		}
+		b.WaitLog("worker exited", "code=0", "reason=stopped")
+		harness.Until(t, "the next one does too", reloading)
+		b.Signal(syscall.SIGTERM)
+		b.WaitLog("stopping")
+		<-time.After(200 * time.Millisecond) // later than a doubled signal
 		b.Stop(t, 0)
 	})
 }
