@@ -69,7 +69,7 @@ func (f *finder) client() (*control.Client, error) {
 	}
 	pattern := ""
 	if f.config.Pidfile.Source != SourceDefault {
-		pattern = f.config.Pidfile.Value.String()
+		pattern = ownPattern(f.config.Pidfile.Value.String())
 	}
 	if path, _ := f.config.controlPath(pattern); path != "" {
 		return control.NewClient(path), nil

@@ -24,10 +24,12 @@ func (c *Config) dress(environ []string, reg registry, stdout, stderr *os.File) 
 		Notify: c.Ready.Value.Notify || c.Watchdog.Value > 0,
 		User:   c.User.Value, NoNewPrivs: c.NoNewPrivs.Value, Limits: c.Rlimit.Value,
 	}
-	if reg.dir != nil {
-		// Beside the PID files and named after them, as the control socket is.
-		d.NotifyDir = reg.dir.Pattern().Dir()
-		name := filepath.Base(reg.dir.Pattern().String())
+	if reg.own != nil {
+		// Named after the PID files and beside the control socket: in a directory
+		// of another user's, who may rename all that is in it, root could not give a
+		// socket away.
+		d.NotifyDir = reg.own.Pattern().Dir()
+		name := filepath.Base(reg.own.Pattern().String())
 		d.NotifyName = strings.TrimSuffix(name, filepath.Ext(name)) + ".notify"
 	}
 	if d.User != nil && slices.ContainsFunc(c.Env.Value, func(v fanout.Variable) bool { return v.Key == "HOME" }) {
@@ -87,7 +89,11 @@ func (c *Config) openSockets(d *fanout.Dress, environ []string) error {
 	if len(c.Listen.Value) == 0 && len(inherited) == 0 {
 		return nil
 	}
-	set, err := sockets.Open(c.Listen.Value, inherited)
+	var owner *sockets.Owner
+	if u := c.User.Value; u != nil {
+		owner = &sockets.Owner{UID: int(u.UID), GID: int(u.GID)}
+	}
+	set, err := sockets.Open(c.Listen.Value, inherited, owner)
 	if err != nil {
 		return wrong(err)
 	}

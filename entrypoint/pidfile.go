@@ -2,80 +2,160 @@ package entrypoint
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/pidfiles"
 )
 
-// registry is where this brood's workers are listed, and its lock on it. Both
+// registry is where this brood's workers are listed, and its lock on that. All
 // are nil when no directory could be had.
 type registry struct {
-	dir    *pidfiles.Dir
+	dir *pidfiles.Dir
+	// own has the master's file, and the control socket beside it. It is dir,
+	// unless that belongs to the user of the workers: what brood acts on must be
+	// out of that user's reach.
+	own    *pidfiles.Dir
 	master *pidfiles.Master
+}
+
+// opening is what all ways to a registry need.
+type opening struct {
+	owner   int // the user of the workers, 0 if that is brood's or root
+	options pidfiles.Options
+	warnf   func(line)
 }
 
 // openRegistry opens the directory of a pattern that was asked for, where
 // trouble is an error, or else the first default that will do, where trouble
 // is a warning.
 func openRegistry(cfg *Config, processes proc.FS, warnf func(line)) (registry, error) {
-	options := pidfiles.Options{Sys: pidfiles.Sys{Proc: processes}}
+	o := opening{cfg.workersOwner(), pidfiles.Options{Sys: pidfiles.Sys{Proc: processes}}, warnf}
 	if setting, explicit := cfg.explicitPIDFile(); explicit {
-		return openExplicit(setting, options)
+		return o.explicit(setting)
 	}
-	dir, err := pidfiles.OpenFirst(pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace), cfg.program.pidFile(), options)
-	daemon := cfg.program.detached != nil // it is found by its files, and there is one of it
-	if err != nil && daemon {
-		return registry{}, err
+	r, err := o.first(pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace), cfg.program.pidFile())
+	if err != nil && cfg.program.detached != nil {
+		return registry{}, err // a daemon is found by its files, and there is one of it
+	}
+	if claim, taken := errors.AsType[*pidfiles.ClaimError](err); taken {
+		// A name of this brood's own, in the same directory.
+		dir, name := filepath.Dir(claim.Path), cfg.program.name()+"-"+strconv.Itoa(os.Getpid())+".pid"
+		warnf(warnLine("another brood uses the default PID files, using a name of its own; set --pidfile to choose one", slog.String("pidfile", filepath.Join(dir, name))))
+		r, err = o.first([]string{dir}, name)
 	}
 	if err != nil {
 		warnf(warnLine("no PID files are written and no process can register; set --pidfile to a directory that can be written", slog.String("error", err.Error())))
 		return registry{}, nil
 	}
-	master, err := dir.LockMaster(os.Getpid())
-	if err != nil && daemon {
-		return registry{}, errors.Join(err, dir.Close())
-	}
-	if errors.Is(err, pidfiles.ErrMasterAlive) {
-		dir, master, err = openBeside(cfg.program, dir, options, warnf)
-	}
-	if err != nil {
-		warnf(warnLine("no PID files are written and no process can register", slog.String("error", err.Error())))
-		return registry{}, nil
-	}
-	return registry{dir, master}, nil
+	return r, nil
 }
 
-func openExplicit(setting string, options pidfiles.Options) (registry, error) {
+// workersOwner is the user to whom the workers' directory is to belong, 0 for
+// brood's own.
+func (c *Config) workersOwner() int {
+	if u := c.User.Value; u != nil && int(u.UID) != os.Geteuid() {
+		return int(u.UID)
+	}
+	return 0
+}
+
+// first takes the first of the directories that will do for brood's own. Below
+// it the workers' user has one of his own.
+func (o opening) first(dirs []string, name string) (registry, error) {
+	own, err := pidfiles.OpenFirst(dirs, name, o.options)
+	if err != nil {
+		return registry{}, err
+	}
+	r := registry{dir: own, own: own}
+	if o.owner != 0 {
+		p := own.Pattern()
+		if r.dir, err = o.handOver(p.In(filepath.Join(p.Dir(), strconv.Itoa(o.owner)))); err != nil {
+			return registry{}, errors.Join(err, own.Close())
+		}
+	}
+	return o.lock(r)
+}
+
+// explicit takes the directory that was asked for. One that belongs to the
+// workers' user gets a neighbour for what is brood's own.
+func (o opening) explicit(setting string) (registry, error) {
 	pattern, err := pidfiles.Parse(setting)
 	if err != nil {
 		return registry{}, err
 	}
-	dir, err := pidfiles.Open(pattern, options)
+	dir, err := o.handOver(pattern)
 	if err != nil {
 		return registry{}, err
 	}
-	master, err := dir.LockMaster(os.Getpid())
-	if err != nil {
-		return registry{}, errors.Join(err, dir.Close())
+	r := registry{dir: dir, own: dir}
+	if o.owner != 0 {
+		switch uid, err := dir.Owner(); {
+		case err != nil:
+			return registry{}, errors.Join(err, dir.Close())
+		case uid == o.owner:
+			r.own, err = pidfiles.OpenFirst([]string{masterDir(pattern.Dir())}, filepath.Base(setting), o.options)
+			if err != nil {
+				return registry{}, errors.Join(fmt.Errorf("cannot keep brood's own files from user %d: %w", o.owner, err), dir.Close())
+			}
+		default:
+			o.warnf(warnLine("workers cannot register processes: the directory of the PID files is not theirs; give it to them, or name one that is to be made",
+				slog.String("pidfile", setting), slog.Int("uid", o.owner)))
+		}
 	}
-	return registry{dir, master}, nil
+	return o.lock(r)
 }
 
-// openBeside takes a name of this brood's own in a directory whose default
-// name belongs to another one that lives.
-func openBeside(p Program, taken *pidfiles.Dir, options pidfiles.Options, warnf func(line)) (*pidfiles.Dir, *pidfiles.Master, error) {
-	name := p.name() + "-" + strconv.Itoa(os.Getpid()) + ".pid"
-	setting := filepath.Join(taken.Pattern().Dir(), name)
-	if err := taken.Close(); err != nil {
-		return nil, nil, err
+// handOver opens a directory and gives it to the workers' user if it is new.
+func (o opening) handOver(p pidfiles.Pattern) (*pidfiles.Dir, error) {
+	o.options.OwnerUID = o.owner
+	return pidfiles.Open(p, o.options)
+}
+
+// lock completes a registry, or closes what it has.
+func (o opening) lock(r registry) (registry, error) {
+	master, err := r.own.LockMaster(os.Getpid())
+	if err == nil {
+		r.master = master
+		return r, nil
 	}
-	warnf(warnLine("another brood uses the default PID files, using a name of its own; set --pidfile to choose one", slog.String("pidfile", setting)))
-	r, err := openExplicit(setting, options)
-	return r.dir, r.master, err
+	err = errors.Join(err, r.own.Close())
+	if r.dir != r.own {
+		err = errors.Join(err, r.dir.Close())
+	}
+	return registry{}, err
+}
+
+// masterDir is where brood keeps what is its own when it gives the directory of
+// the PID files away.
+func masterDir(dir string) string { return dir + "-master" }
+
+// ownPattern is what a PID-file pattern is with brood's own directory in it. It
+// looks at who owns which directory, and believes root and ourselves.
+func ownPattern(pattern string) string {
+	trusted := func(dir string) bool {
+		var st unix.Stat_t
+		return unix.Lstat(dir, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Mode&0o022 == 0 &&
+			(st.Uid == 0 || int(st.Uid) == os.Geteuid())
+	}
+	dir, name := filepath.Split(pattern)
+	dir = filepath.Clean(dir)
+	if trusted(dir) {
+		return pattern
+	}
+	if own := masterDir(dir); trusted(own) {
+		return filepath.Join(own, name)
+	}
+	if _, err := strconv.Atoi(filepath.Base(dir)); err == nil && trusted(filepath.Dir(dir)) {
+		return filepath.Join(filepath.Dir(dir), name)
+	}
+	return pattern
 }
 
 // release removes the master's file of a brood that does not start after all.

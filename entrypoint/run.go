@@ -102,8 +102,8 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 		plan.Taken = reg.taken()
 	}
 	pattern := ""
-	if plan.PIDFiles != nil {
-		pattern = plan.PIDFiles.String()
+	if reg.own != nil {
+		pattern = reg.own.Pattern().String()
 	}
 	w, err := newWindow(cfg, log, pattern, count)
 	if err != nil {

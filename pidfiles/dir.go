@@ -53,6 +53,15 @@ func Open(p Pattern, o Options) (*Dir, error) {
 // Pattern is what the Dir was opened for.
 func (d *Dir) Pattern() Pattern { return d.pattern }
 
+// Owner is the user who owns the directory.
+func (d *Dir) Owner() (uid int, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return -1, fmt.Errorf("cannot look at directory %q: %w", d.pattern.dir, err)
+	}
+	return int(st.Uid), nil
+}
+
 // Degraded reports that a process had to be checked or signalled without a
 // pidfd so far, because the kernel refused one: see the package comment.
 func (d *Dir) Degraded() bool { return d.degraded.Load() }

@@ -71,6 +71,13 @@ func (p Pattern) MasterPath() string { return filepath.Join(p.dir, p.nameOf(mast
 // Dir is the directory of all the files, an absolute path.
 func (p Pattern) Dir() string { return p.dir }
 
+// In is the Pattern with the same file name in another directory, whose path is
+// absolute and clean.
+func (p Pattern) In(dir string) Pattern {
+	p.dir = dir
+	return p
+}
+
 // String is the setting, absolute: Parse makes an equal Pattern from it.
 func (p Pattern) String() string { return filepath.Join(p.dir, p.stem+p.ext) }
 

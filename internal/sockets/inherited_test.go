@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		specs = append(specs, s)
 	}
-	set, err := sockets.Open(specs, inherited)
+	set, err := sockets.Open(specs, inherited, nil)
 	if err != nil {
 		os.Stdout.WriteString("error: " + err.Error() + "\n")
 		os.Exit(0)

@@ -18,6 +18,7 @@ type Set struct {
 	closed bool
 	all    []*listener
 	made   []file
+	owner  *Owner
 }
 
 // listener is one entry of a Set: one socket for all slots, or one for each.
@@ -31,11 +32,14 @@ type listener struct {
 // Open binds what is asked for, in that order. What matches an inherited socket
 // by name or address is that one; without specs all the inherited ones are
 // used, as they come. Inherited sockets that no spec asks for stay open, unused.
-func Open(specs []Spec, inherited []InheritedSocket) (*Set, error) {
+//
+// Unix sockets that are made belong to owner; nil is our own user. One that
+// either of them has left behind is replaced.
+func Open(specs []Spec, inherited []InheritedSocket, owner *Owner) (*Set, error) {
 	if err := Check(specs); err != nil {
 		return nil, err
 	}
-	set := &Set{}
+	set := &Set{owner: owner}
 	if len(specs) == 0 {
 		for _, in := range inherited {
 			set.adopt(in)
@@ -101,7 +105,7 @@ func (set *Set) listen(s Spec) (int, error) {
 	if s.Network != "unix" {
 		return s.listenTCP()
 	}
-	fd, made, err := s.listenUnix()
+	fd, made, err := s.listenUnix(set.owner)
 	if err == nil {
 		set.made = append(set.made, made)
 	}

@@ -31,7 +31,7 @@ func tryOpen(t *testing.T, inherited []sockets.InheritedSocket, texts ...string)
 	for _, text := range texts {
 		specs = append(specs, parse(t, text))
 	}
-	set, err := sockets.Open(specs, inherited)
+	set, err := sockets.Open(specs, inherited, nil)
 	if err == nil {
 		t.Cleanup(set.Close)
 	}

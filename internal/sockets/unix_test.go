@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brood-init/brood/internal/sockets"
 )
 
 // leaveBehind makes the file of a socket on which nobody listens any more.
@@ -153,5 +155,27 @@ func TestAFailedOpenLeavesNoFile(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the first socket is still there: %v", err)
+	}
+}
+
+func TestAUnixSocketIsItsUsersAndReplacedWhenHeHasLeftIt(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give it away")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	owner := &sockets.Owner{UID: 65534, GID: 65533}
+	for range 2 {
+		set, err := sockets.Open([]sockets.Spec{parse(t, "unix://"+path)}, nil, owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Uid != 65534 || st.Gid != 65533 {
+			t.Errorf("it belongs to %d:%d, %v", st.Uid, st.Gid, err)
+		}
+		set.Close() // and stays, as when brood is killed
+	}
+	if _, err := sockets.Open([]sockets.Spec{parse(t, "unix://"+path)}, nil, nil); err == nil || !strings.Contains(err.Error(), "user 65534") {
+		t.Errorf("for another user: %v", err)
 	}
 }

@@ -2,9 +2,12 @@ package life_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/brood-init/brood/test/internal/harness"
@@ -137,5 +140,84 @@ func TestRightsThatBroodDoesNotHaveAreRefusedBeforeAnythingStarts(t *testing.T) 
 				t.Errorf("%s %s: there is %v, %v", test.setting, test.value, names, err)
 			}
 		}
+	})
+}
+
+// publicDir is one that every user can reach, unlike t.TempDir.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// owner describes who may do what with a file.
+func owner(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid, " ", info.Mode())
+}
+
+// The worker's user has the directory in which processes register, and nothing
+// that brood acts on by itself.
+func TestWorkersOfAnotherUserRegisterHelpers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can become somebody else")
+	}
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		dir := publicDir(t)
+		b := m.StartWith(t, harness.Options{
+			PIDFile: dir + "/run/brood.pid", LeavesFiles: true, // those of the helper
+			Env: []string{"MINE=" + dir + "/run", "ROOTS=" + dir + "/roots"},
+			Args: []string{
+				"-n1", "--ready", "10ms", "--user", "65534:65534", "--watchdog", "1h", "--listen", "unix://" + dir + "/app.sock",
+				"--prepare", "sh -c 'sleep 300 & echo $! >$ROOTS'", "--", "sh", "-c", `
+					sh -c 'trap "echo stopped >$MINE/told; exit 0" TERM; echo $$ >$MINE/brood.0.pid; while :; do sleep 0.05; done' &
+					cat $ROOTS >$MINE/brood.7.pid
+					until test -s $MINE/brood.0.pid; do sleep 0.05; done
+					touch $MINE/up; exec sleep 300`,
+			},
+		})
+		harness.Until(t, "the helper has registered", func() bool { return owner(dir+"/run/up") == "65534 -rw-r--r--" })
+		for path, want := range map[string]string{
+			"run": "65534 drwxr-xr-x", "run-master": "0 drwxr-xr-x", "run/brood.1.pid": "0 -rw-r--r--",
+			"run-master/brood.master.pid": "0 -rw-r--r--", "run-master/brood.sock": "0 Srw-------",
+			"run-master/brood.notify.1.sock": "65534 Srw-------", "app.sock": "65534 Srwxr-xr-x",
+		} {
+			harness.Until(t, path+" is "+want, func() bool { return owner(filepath.Join(dir, path)) == want })
+		}
+		if said, code := ask(t, b, "status"); code != 0 || !strings.Contains(said, "registered") {
+			t.Errorf("status has code %d: %s", code, said)
+		}
+		b.Stop(t, 0)
+		if harness.Content(dir+"/run/told") == "" {
+			t.Errorf("the helper was not told to stop:\n%s", b.Stderr)
+		}
+		b.WaitLog("PID file refused", "brood.7.pid", "uid 65534 owns it", "belongs to uid 0")
+		if left, err := os.ReadDir(dir + "/run-master"); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
+}
+
+// A directory that is there already is not given away.
+func TestADirectoryThatIsRootsStaysSo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can become somebody else")
+	}
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		dir := publicDir(t)
+		b := m.StartWith(t, harness.Options{PIDFile: dir + "/brood.pid", Args: []string{"-n1", "--ready", "10ms", "--user", "65534", "--", "sleep", "300"}})
+		b.WaitLog("workers cannot register processes", "uid=65534")
+		b.WaitRunning(1)
+		if got := owner(dir); got != "0 drwxr-xr-x" {
+			t.Errorf("it is %s", got)
+		}
+		harness.Until(t, "it answers", func() bool { _, code := ask(t, b, "status"); return code == 0 })
+		b.Stop(t, 0)
 	})
 }
