@@ -53,7 +53,11 @@ type world struct {
 	stubborn   bool // stragglers survive SIGTERM
 	dead       bool // answers nothing at all
 	discard    bool // starts that have not begun are dropped
-	cleaned    int
+	broken     bool // the command cannot be started
+	// mustGet and mayGet are how many forwarded signals a worker gets.
+	mustGet, mayGet map[Ref]int
+	early           int // those that arrived before the first worker
+	cleaned         int
 }
 
 type sentSignal struct {
@@ -66,6 +70,7 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, in: make(chan Input, 4096), nextPID: 100,
 		alive: make(map[Ref]int), leftovers: make(map[Ref]bool), told: make(map[int]bool), rss: make(map[Ref]uint64),
+		mustGet: make(map[Ref]int), mayGet: make(map[Ref]int),
 	}
 }
 

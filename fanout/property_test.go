@@ -25,7 +25,7 @@ func moves() *rapid.Generator[[]move] {
 		return move{
 			Do: rapid.SampledFrom([]string{
 				"wait", "wait", "wait", "exit", "exit", "crash", "forward", "stop", "register", "unregister", "leave behind",
-				"reload", "up", "down", "limits", "notify", "fat", "stick",
+				"reload", "up", "down", "limits", "notify", "fat", "stick", "extend", "break", "mend", "say stop",
 			}).Draw(t, "do"),
 			Slot: rapid.IntRange(1, 4).Draw(t, "slot"),
 			Code: rapid.SampledFrom([]int{0, 0, 1, 3, 143}).Draw(t, "code"),
@@ -42,11 +42,12 @@ func plans() *rapid.Generator[Plan] {
 		p.Disruption = rapid.SampledFrom([]Disruption{{1, 0}, {2, 0}, {0, 1}, {1, 1}, {0, 2}}).Draw(t, "disruption")
 		p.FollowLimits = rapid.Bool().Draw(t, "follow limits")
 		p.MinCount, p.MaxCount = 0, 6
-		p.MaxRSS, p.Watchdog = 100, time.Hour
+		p.MaxRSS = 100
 		p.MaxAge = time.Duration(rapid.SampledFrom([]int{0, 0, 5, 20}).Draw(t, "max age")) * time.Second
 		if rapid.Bool().Draw(t, "ready by notify") {
 			p.Ready, p.ReadyTimeout = Check{Notify: true}, 2*time.Second
 		}
+		p.Watchdog = time.Duration(rapid.SampledFrom([]int{3, 30, 3600}).Draw(t, "watchdog")) * time.Second
 		p.FailFast = rapid.Bool().Draw(t, "fail fast")
 		p.Leftovers = rapid.SampledFrom([]LeftoverPolicy{LeftoversKill, LeftoversKeep}).Draw(t, "leftovers")
 		p.MaxRestarts.Failures = rapid.IntRange(0, 4).Draw(t, "max restarts")
@@ -68,8 +69,9 @@ func plans() *rapid.Generator[Plan] {
 }
 
 // Whatever happens in whatever order: no worker is lost, none is doubled, one
-// leads at most, nobody is told twice, the finish hook runs once, and brood
-// leaves within its budget.
+// leads at most, nobody is told twice, no more ready ones are taken down than
+// may be, a reload that is well has replaced all, the finish hook runs once, and
+// brood leaves within its budget.
 func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		plan := plans().Draw(rt, "plan")
@@ -99,6 +101,9 @@ func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 			}
 			w.onStart = func(l Launch) Input {
 				w.checkStart(l, plan, violation)
+				if w.broken && (l.Kind == KindWorker || l.Kind == KindExitHook) {
+					return StartFailed{Ref: l.Ref, Err: errNoFork}
+				}
 				if startsTake == 0 || l.Kind != KindWorker {
 					return nil
 				}
@@ -111,7 +116,10 @@ func TestWhateverHappensTheEngineKeepsItsPromises(t *testing.T) {
 				})
 				return Asked{make(chan struct{})}
 			}
-			w.onEvent = func(ev Event) { w.checkDisruption(ev, plan, violation) }
+			w.onEvent = func(ev Event) {
+				w.checkDisruption(ev, plan, violation)
+				w.checkReload(ev, violation)
+			}
 		}, func(w *world) {
 			for _, m := range todo {
 				w.make(m)
@@ -156,6 +164,7 @@ func (w *world) make(m move) {
 			w.leftovers[ref] = true
 		}
 	case "forward":
+		w.forwarded()
 		w.in <- SignalArrived{syscall.SIGHUP}
 	case "reload":
 		if len(got[Exiting](w)) == 0 {
@@ -175,6 +184,14 @@ func (w *world) make(m move) {
 				w.in <- Notified{Ref: r, Ready: true, Stopping: m.Code == 1, Ping: true}
 			}
 		}
+	case "extend":
+		if ref != (Ref{}) {
+			w.in <- Notified{Ref: ref, Extend: time.Duration(m.Slot) * time.Second, Reloading: m.Code == 1}
+		}
+	case "break", "mend":
+		w.broken = m.Do == "break"
+	case "say stop":
+		w.in <- StopAsked{}
 	case "fat":
 		if ref != (Ref{}) {
 			w.rss[ref] = 200
@@ -191,6 +208,23 @@ func (w *world) make(m move) {
 		w.unregister(5000 + m.Slot)
 	}
 	w.after(m.Wait)
+}
+
+// forwarded notes who is to get a signal: each live worker, once. Everything has
+// settled, so the test and the engine agree on who that is. In a stop some may
+// get none.
+func (w *world) forwarded() {
+	if w.engine.Snapshot().Phase == PhasePreparing {
+		w.early++ // for the first worker of each slot
+	}
+	for _, l := range w.launches { // one that has not begun yet gets it later
+		w.mayGet[l.Ref]++
+	}
+	for ref := range w.alive {
+		if !w.engine.Snapshot().Stopping() {
+			w.mustGet[ref]++
+		}
+	}
 }
 
 // answer is a place for the answer to a reload; each has to come.
@@ -238,7 +272,7 @@ func (w *world) checkStart(l Launch, plan Plan, violation func(string, ...any)) 
 // than it may.
 func (w *world) checkDisruption(ev Event, plan Plan, violation func(string, ...any)) {
 	told, ok := ev.(WorkerTold)
-	if !ok || told.Signal == syscall.SIGKILL || told.Why == "scale" {
+	if !ok || told.Signal == syscall.SIGKILL {
 		return
 	}
 	s := w.engine.slots.get(told.Slot)
@@ -248,6 +282,21 @@ func (w *world) checkDisruption(ev Event, plan Plan, violation func(string, ...a
 	wanted := w.engine.moment().wanted // without those whose work is done
 	if left := w.engine.ready - 1; left < wanted-max(1, plan.Disruption.MaxUnavailable) {
 		violation("slot %d was taken down for %s, which leaves %d of %d ready", told.Slot, told.Why, left, wanted)
+	}
+}
+
+// checkReload sees to it that what runs after a reload that was well is not older
+// than the reload.
+func (w *world) checkReload(ev Event, violation func(string, ...any)) {
+	ended, ok := ev.(ReloadEnded)
+	if !ok || ended.Err != nil {
+		return
+	}
+	began := time.Now().Add(-ended.Took)
+	for s := range w.engine.slots.all() {
+		if !s.closing && !s.finished && s.worker != nil && s.worker.sent == 0 && s.worker.pid != 0 && s.worker.began.Before(began) {
+			violation("%v of slot %d has not been reloaded", s.worker.ref, s.number)
+		}
 	}
 }
 
@@ -273,15 +322,32 @@ func (w *world) checkEnd(plan Plan, violation func(string, ...any)) {
 			violation("reload %d of %d has %d answers", i+1, len(w.answers), len(answer))
 		}
 	}
-	told := map[Ref]int{}
+	type receiver struct {
+		Ref
+		group bool // what a worker has left behind
+	}
+	told, got := map[receiver]int{}, map[Ref]int{}
 	for _, s := range w.signals {
-		if s.Kind == KindWorker && s.sig == syscall.SIGTERM && !s.group {
-			told[s.Ref]++
+		switch {
+		case s.Kind != KindWorker:
+		case s.sig == syscall.SIGTERM:
+			told[receiver{s.Ref, s.group}]++
+		case s.sig == syscall.SIGHUP:
+			got[s.Ref]++
 		}
 	}
-	for ref, n := range told {
+	for to, n := range told {
 		if n > 1 {
-			violation("%v was told to stop %d times", ref, n)
+			violation("%v was told to stop %d times", to, n)
+		}
+	}
+	for ref := range started {
+		early := 0
+		if ref.Incarnation == 1 {
+			early = w.early
+		}
+		if n := got[ref]; n < w.mustGet[ref] || n > w.mayGet[ref]+early {
+			violation("%v got %d of %d to %d signals", ref, n, w.mustGet[ref], w.mayGet[ref]+early)
 		}
 	}
 	wanted := 0

@@ -560,3 +560,28 @@ func TestAStuckWorkerThatRecoversDuringAReloadIsStillReloaded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// The one that is too many is the only one that serves.
+func TestASurplusServesUntilThoseThatAreWantedDo(t *testing.T) {
+	p := basePlan(3)
+	p.Ready, p.ReadyTimeout = Check{Notify: true}, time.Hour
+	play(t, p, nil, func(w *world) {
+		w.in <- Notified{Ref: w.worker(3), Ready: true}
+		w.in <- ScaleAsked{Scale: Scale{N: 2}}
+		w.after(time.Minute)
+		if n := len(running(w)); n != 3 {
+			t.Errorf("%d run, want 3", n)
+		}
+		w.in <- Notified{Ref: w.worker(2), Ready: true}
+		w.after(time.Minute)
+		if n := len(running(w)); n != 2 || w.worker(2) == (Ref{}) {
+			t.Errorf("%d run, want slots 1 and 2", n)
+		}
+		w.in <- ScaleAsked{Scale: Scale{N: 0}}
+		w.after(time.Minute)
+		if n := len(running(w)); n != 0 {
+			t.Errorf("%d run, want none", n)
+		}
+		w.send(syscall.SIGTERM)
+	})
+}

@@ -136,16 +136,19 @@ func (e *Engine) takeBack(s *slot) {
 }
 
 // closeSurplus closes the highest numbers: at once where no worker is ready,
-// and otherwise as many at a time as may be unavailable.
+// and otherwise as many at a time as may be unavailable. One that is ready stays
+// while too few of those that are wanted are: it serves in their place.
 func (e *Engine) closeSurplus() {
 	surplus := e.slots.open - e.wanted
 	if surplus <= 0 {
 		return
 	}
-	room := max(1, e.plan.Disruption.MaxUnavailable) - e.slots.retiredReady()
+	unavailable := max(1, e.plan.Disruption.MaxUnavailable)
+	room := unavailable - e.slots.retiredReady()
+	least := e.moment().wanted - unavailable
 	for _, s := range e.slots.highest(surplus) {
 		if s.state == SlotReady {
-			if room <= 0 {
+			if room <= 0 || e.ready-1 < least {
 				continue
 			}
 			room--
