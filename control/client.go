@@ -144,12 +144,17 @@ func (c *Client) Health(ctx context.Context, live bool) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
 	if response.StatusCode == http.StatusOK {
-		return nil
+		return response.Body.Close()
 	}
+	return errors.New(reason(response))
+}
+
+// reason is what an answer that is not 200 says, and its end.
+func reason(response *http.Response) string {
+	defer response.Body.Close()
 	why, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
-	return fmt.Errorf("%s", strings.TrimSpace(string(why)))
+	return strings.TrimSpace(string(why))
 }
 
 // do sends a request that nothing but 200 answers well.
@@ -159,8 +164,7 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		_ = response.Body.Close()
-		return nil, fmt.Errorf("cannot ask the brood at %q: %s", c.path, response.Status)
+		return nil, fmt.Errorf("cannot ask the brood at %q: %s: %s", c.path, response.Status, reason(response))
 	}
 	return response, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -43,6 +44,7 @@ type site struct {
 	path     string
 	snapshot atomic.Pointer[fanout.Snapshot]
 	deaf     atomic.Bool // the engine does not answer
+	stops    atomic.Int64
 }
 
 func serve(t *testing.T) *site {
@@ -74,6 +76,7 @@ func serve(t *testing.T) *site {
 			}
 			return nil
 		},
+		Stop: func() { s.stops.Add(1) },
 		Describe: func(ev fanout.Event) (slog.Level, string, []slog.Attr) {
 			return slog.LevelInfo, fmt.Sprintf("%T", ev), []slog.Attr{slog.Int("slot", ev.(fanout.WorkerReady).Slot)}
 		},
@@ -184,6 +187,51 @@ func TestEventsAreFollowedAndASlowWatcherHoldsNobodyUp(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// Whoever follows the events keeps nobody from asking for a stop.
+func TestManyWatchersKeepNobodyOut(t *testing.T) {
+	s := serve(t)
+	refused := 0
+	for range 60 {
+		conn, err := net.Dial("unix", s.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte("GET /v1/events HTTP/1.1\r\nHost: b\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, 12)
+		if _, err := io.ReadFull(conn, head); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(string(head), "503") {
+			refused++
+			_ = conn.Close()
+		}
+	}
+	if refused == 0 || refused > 20 {
+		t.Errorf("%d of 60 were refused", refused)
+	}
+	c := control.NewClient(s.path)
+	if err := c.Events(t.Context(), func([]byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "too many clients follow the events") {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Stop(ctx, func([]byte) error { return nil }) }()
+	for deadline := time.Now().Add(10 * time.Second); s.stops.Load() == 0; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the stop was not asked for")
+		}
+	}
+	cancel()
+	<-ended
 }
 
 func TestASocketInTheWay(t *testing.T) {

@@ -65,11 +65,12 @@ func (w *watchers) change(change func([]*watcher) []*watcher) {
 	w.list.Store(&list)
 }
 
-// add returns nil when there are too many: some room is for those who only ask.
-func (w *watchers) add() *watcher {
+// add returns nil when most are there already: some room is for those who ask for
+// something.
+func (w *watchers) add(most int) *watcher {
 	one := &watcher{queue: make(chan happened, watchQueue)}
 	w.change(func(list []*watcher) []*watcher {
-		if len(list) >= maxWatchers {
+		if len(list) >= most {
 			one = nil
 			return list
 		}
@@ -93,7 +94,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 // stream writes events until the client leaves or the answer is there, which is
 // the last line then. ask is called once nothing can be missed any more.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, ask func(), answer <-chan error) {
-	one := s.watchers.add()
+	most := maxWatchers
+	if ask != nil {
+		most = maxClients
+	}
+	one := s.watchers.add(most)
 	if one == nil {
 		http.Error(w, "too many clients follow the events", http.StatusServiceUnavailable)
 		return

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -60,7 +61,10 @@ fields are added to, never renamed.`,
 			if status.Ready < status.Wanted || status.Wanted == 0 {
 				*code = 1
 			}
-			return writeStatus(verb.OutOrStdout(), status, output)
+			if err := writeStatus(verb.OutOrStdout(), status, output); err != nil {
+				return err
+			}
+			return missing(status, slots)
 		}
 		if err := show(); err != nil || !watch {
 			return failed(verb, code, err)
@@ -74,6 +78,17 @@ fields are added to, never renamed.`,
 		return nil
 	}
 	return verb
+}
+
+// missing is an error that names the lowest slot which was asked for and is not
+// there.
+func missing(s control.Status, slots map[int]bool) error {
+	for _, number := range slices.Sorted(maps.Keys(slots)) {
+		if !slices.ContainsFunc(s.Slots, func(there control.Slot) bool { return there.Slot == number }) {
+			return fmt.Errorf("there is no slot %d: brood status without numbers lists all", number)
+		}
+	}
+	return nil
 }
 
 // betweenLooks clears a terminal, and separates the looks elsewhere.

@@ -207,6 +207,9 @@ func TestStatusCanBeWatchedAndNarrowedDown(t *testing.T) {
 		if said, _ := ask(t, b, "status", "-o", "wide", "2"); strings.Count(said, "\n2 ") != 1 || strings.Contains(said, "\n1 ") || !strings.Contains(said, "LEADER") {
 			t.Errorf("status of slot 2:\n%s", said)
 		}
+		if said, code := ask(t, b, "status", "2", "9"); code != 1 || !strings.Contains(said, "there is no slot 9") {
+			t.Errorf("status of a slot that is not there has code %d: %s", code, said)
+		}
 		offered, err := exec.Command(harness.Binary(), "__complete", "status", "--pidfile", b.PIDFile, "").Output()
 		if err != nil || !strings.HasPrefix(string(offered), "1\t") || strings.Count(string(offered), "\t") != 3 {
 			t.Errorf("completion offers %q, %v", offered, err)
