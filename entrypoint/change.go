@@ -74,7 +74,7 @@ func reloadVerb(from caller, code *int) *cobra.Command {
 code is 1 then, and the workers that were not replaced go on.`,
 		Args: noMoreWords,
 	}
-	followed(verb, from, code, (*control.Client).Reload, "reloading", "worker started", "worker replaced", "worker exited", "reloaded")
+	followed(verb, from, code, (*control.Client).Reload, "reloading", "worker started", "worker takes longer to end", "worker replaced", "worker exited", "reloaded")
 	return verb
 }
 

@@ -156,7 +156,11 @@ func (c *Config) checkPidfile(item reporter, on system) {
 		item("PID files", "%s, of which slot 1 has %s", pattern, pattern.Path(1))
 		return
 	}
-	item("PID files", "%s.<slot>.pid in the first usable of %s", c.program.name(), strings.Join(on.pidDirs(), ", "))
+	where := ""
+	if owner := c.workersOwner(); owner != 0 {
+		where = fmt.Sprintf("%d, which belongs to that user, below ", owner)
+	}
+	item("PID files", "%s.<slot>.pid in %sthe first usable of %s", c.program.name(), where, strings.Join(on.pidDirs(), ", "))
 	if c.Pidfile.Source == SourceInherited {
 		item("", "not %s, which belongs to the brood around this one", pattern)
 	}
