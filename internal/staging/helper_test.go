@@ -122,7 +122,8 @@ func compare(s *staging.Stage) int {
 	return 0
 }
 
-// comparable leaves out what differs between any two processes.
+// comparable leaves out what differs between any two processes, and the queued
+// signals, which are counted for the whole of the user.
 func comparable(text string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(text) {
