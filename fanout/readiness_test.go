@@ -55,3 +55,27 @@ func TestASnapshotShowsEverySlotAsItIs(t *testing.T) {
 		}
 	})
 }
+
+// All have been ready, for no time at all: the one that has to be reloaded ends
+// as soon as the other one allows it.
+func TestThatAllHaveBeenReadyIsSeenHoweverShortItWas(t *testing.T) {
+	p := reloading(basePlan(2))
+	p.Ready, p.ReadyTimeout = Check{Notify: true}, time.Hour
+	play(t, p, nil, func(w *world) {
+		w.in <- Notified{Ref: w.worker(2), Ready: true}
+		w.settle()
+		w.send(syscall.SIGHUP)
+		for range 10 { // slot 1, which is not ready, goes first
+			w.after(time.Second)
+		}
+		w.in <- Notified{Ref: w.worker(1), Ready: true}
+		w.settle()
+		if err := w.engine.Snapshot().Serves(0, 1); err != nil {
+			t.Error(err)
+		}
+		if n := w.engine.Snapshot().Ready; n != 1 {
+			t.Errorf("%d are ready", n)
+		}
+		w.send(syscall.SIGTERM)
+	})
+}

@@ -108,6 +108,8 @@ func (e *Engine) become(s *slot, to SlotState) {
 	}
 	if to == SlotReady {
 		e.ready++
+		// Now, for what is to be replaced may be told to end before anybody looks.
+		e.allBeenReady = e.allBeenReady || e.wanted > 0 && e.ready >= e.wanted
 	}
 	s.state = to
 	e.touch(s)
