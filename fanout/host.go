@@ -33,6 +33,7 @@ type Host struct {
 	notify *notify.Server // nil: nobody is heard
 
 	inputs chan Input
+	news   *outbox
 	closed chan struct{}
 	once   sync.Once
 
@@ -94,6 +95,7 @@ func NewHost(o HostOptions) (*Host, error) {
 		walks:     newMailbox[func()](),
 		processes: make(map[Ref]*reaper.Process),
 	}
+	h.news = newOutbox(h.inputs, h.closed)
 	h.reaper = reaper.New(reaper.Options{Proc: o.Proc, Orphans: h.reaped})
 	h.registered = newRegistrar(h)
 	for _, key := range o.Reported {
@@ -111,7 +113,7 @@ func NewHost(o HostOptions) (*Host, error) {
 			h.send(OOMGroupSeen{})
 		}
 	})
-	go h.startAll()
+	reaper.StartingThread(h.startAll)
 	go h.doAll(h.files)
 	go h.doAll(h.walks)
 	return h, nil
@@ -163,12 +165,7 @@ func (h *Host) Look(ctx context.Context) {
 
 var errNotAnswered = errors.New("the engine does not answer")
 
-func (h *Host) send(in Input) {
-	select {
-	case h.inputs <- in:
-	case <-h.closed:
-	}
-}
+func (h *Host) send(in Input) { h.news.send(in) }
 
 // Reap reaps until stop is closed; see reaper.Reaper.Run.
 func (h *Host) Reap(sigchld <-chan os.Signal, stop <-chan struct{}) { h.reaper.Run(sigchld, stop) }
@@ -178,7 +175,6 @@ func (h *Host) Reap(sigchld <-chan os.Signal, stop <-chan struct{}) { h.reaper.R
 func (h *Host) Close() {
 	h.once.Do(func() {
 		close(h.closed)
-		h.reaper.Close()
 		if h.notify != nil {
 			_ = h.notify.Close() // what it has left is replaced
 		}

@@ -50,11 +50,17 @@ func (h *Host) KillAll() {
 	}
 }
 
+// startAll is the loop of the starting thread. What it has to say waits until
+// there is nothing more to start: the engine would want a CPU of those that the
+// workers begin on.
 func (h *Host) startAll() {
 	for {
-		l, ok := h.starts.take(h.closed)
+		l, ok := h.starts.poll()
 		if !ok {
-			return
+			h.news.flush()
+			if l, ok = h.starts.take(h.closed); !ok {
+				return
+			}
 		}
 		if failed := h.startGuarded(l); failed != nil {
 			h.send(*failed)
@@ -127,7 +133,7 @@ func (h *Host) hasStarted(ref Ref, beside bool, p *reaper.Process, at time.Time)
 	if ref.Kind == KindWorker && !beside {
 		h.writePIDFile(ref.Slot, p.PID())
 	}
-	h.send(Started{ref, p.PID(), at})
+	h.news.hold(Started{ref, p.PID(), at})
 }
 
 func (h *Host) writePIDFile(slot, pid int) {
@@ -168,8 +174,7 @@ func (h *Host) takenBy(slot int) int {
 func StartCode(err error) int {
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM),
-		errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
-		errors.Is(err, reaper.ErrClosed), errors.Is(err, staging.ErrNoStage):
+		errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, staging.ErrNoStage):
 		return 0
 	case errors.Is(err, lookpath.ErrNotFound):
 		return CodeNotFound

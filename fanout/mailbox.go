@@ -26,19 +26,26 @@ func (m *mailbox[T]) put(item T) {
 	}
 }
 
+// poll returns the oldest item; false if there is none.
+func (m *mailbox[T]) poll() (item T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.items) == 0 {
+		return item, false
+	}
+	item = m.items[0]
+	var none T
+	m.items[0] = none // lets go of what it points to
+	m.items = m.items[1:]
+	return item, true
+}
+
 // take returns the oldest item, waiting for one; false once stop is closed.
 func (m *mailbox[T]) take(stop <-chan struct{}) (item T, ok bool) {
 	for {
-		m.mu.Lock()
-		if len(m.items) > 0 {
-			item = m.items[0]
-			var none T
-			m.items[0] = none // lets go of what it points to
-			m.items = m.items[1:]
-			m.mu.Unlock()
+		if item, ok = m.poll(); ok {
 			return item, true
 		}
-		m.mu.Unlock()
 		select {
 		case <-m.ready:
 		case <-stop:

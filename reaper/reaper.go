@@ -21,9 +21,9 @@
 //     child's or its zombie's, never a stranger's. The lock is not held across
 //     an exec, which may hang on a slow disk.
 //
-// All processes are started by one goroutine that stays on its thread for ever,
-// because the parent-death signal fires when the creating thread ends
-// (prctl(2), PR_SET_PDEATHSIG).
+// All processes are started by one goroutine that stays on its thread for ever
+// (StartingThread), because the parent-death signal fires when the creating
+// thread ends (prctl(2), PR_SET_PDEATHSIG).
 package reaper
 
 import (
@@ -41,10 +41,7 @@ type Reaper struct {
 	proc    proc.FS
 	orphans func(Orphans)
 
-	wake   chan struct{} // capacity 1: something may be waiting to be reaped
-	forks  chan forkRequest
-	closed chan struct{}
-	once   sync.Once
+	wake chan struct{} // capacity 1: something may be waiting to be reaped
 
 	mu       sync.Mutex
 	children map[int]*Process
@@ -63,22 +60,18 @@ type Options struct {
 	Orphans func(Orphans)
 }
 
-// New returns a Reaper whose starting thread is running. Close ends it.
+// New returns a Reaper.
 func New(o Options) *Reaper {
 	if o.Proc == "" {
 		o.Proc = "/proc"
 	}
-	r := &Reaper{
+	return &Reaper{
 		proc:     o.Proc,
 		orphans:  o.Orphans,
 		wake:     make(chan struct{}, 1),
-		forks:    make(chan forkRequest),
-		closed:   make(chan struct{}),
 		children: make(map[int]*Process),
 		families: families{left: make(map[int]int)},
 	}
-	go r.startOnOneThread()
-	return r
 }
 
 // Run reaps until stop is closed. Each receive from sigchld is a hint that
@@ -110,10 +103,6 @@ func (r *Reaper) LeaveUnknown() (release func()) {
 		r.kick()
 	})
 }
-
-// Close ends the starting thread. By then the parent-death signal of every
-// child fires: call it only when brood is leaving or no child is left.
-func (r *Reaper) Close() { r.once.Do(func() { close(r.closed) }) }
 
 // HasChildren reports whether any child, running, stopped or zombie, is left.
 // A subreaper or PID 1 without children has no descendants at all: every

@@ -31,8 +31,9 @@ func TestMain(m *testing.M) {
 // harness runs one Reaper for a test and checks that nothing is left after it.
 type harness struct {
 	*reaper.Reaper
-	t     *testing.T
-	exits chan reaper.Exit
+	t      *testing.T
+	exits  chan reaper.Exit
+	starts chan func() // for the starting thread
 
 	mu      sync.Mutex
 	orphans reaper.Orphans
@@ -40,8 +41,13 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &harness{t: t, exits: make(chan reaper.Exit, 4096)}
+	h := &harness{t: t, exits: make(chan reaper.Exit, 4096), starts: make(chan func())}
 	h.Reaper = reaper.New(reaper.Options{Orphans: h.addOrphans})
+	reaper.StartingThread(func() {
+		for start := range h.starts {
+			start()
+		}
+	})
 	sigchld := make(chan os.Signal, 1)
 	signal.Notify(sigchld, syscall.SIGCHLD)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -54,10 +60,17 @@ func newHarness(t *testing.T) *harness {
 		close(stop)
 		<-stopped
 		signal.Stop(sigchld)
-		h.Close()
+		close(h.starts)
 		goleak.VerifyNone(t, goleak.IgnoreAnyFunction("os/signal.loop"))
 	})
 	return h
+}
+
+// Start is the Reaper's from any goroutine.
+func (h *harness) Start(spec reaper.Spec) error {
+	done := make(chan error)
+	h.starts <- func() { done <- h.Reaper.Start(spec) }
+	return <-done
 }
 
 func (h *harness) addOrphans(o reaper.Orphans) {

@@ -2,15 +2,11 @@ package reaper
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"runtime"
 	"syscall"
 	"time"
 )
-
-// ErrClosed is returned by Start after Close.
-var ErrClosed = errors.New("cannot start a process: the reaper is closed")
 
 // Spec says what to start. Every process leads its own process group and gets
 // SIGKILL when brood dies.
@@ -35,67 +31,49 @@ type Spec struct {
 	// far as that can be known; 0 is nobody.
 	Family int
 
-	// Confirm, if set, is called on the starting thread once Path is executed,
+	// Confirm, if set, is called by Start once Path is executed,
 	// for a process that has more to do before it is what was asked for. Its
 	// error is returned by Start; the process is killed and reaped, no orphan is
 	// counted, and neither Started nor Exited is called. Confirm may wait: that
 	// delays other starts, but no exit of others.
 	Confirm func() error
-	// Started is called on the starting thread with the new process, before
-	// any call of Exited. It delays other starts, but no exit of others.
+	// Started is called by Start with the new process, before any call of
+	// Exited. It delays other starts, but no exit of others.
 	Started func(p *Process, at time.Time)
-	// Exited is called once, from the goroutine of Run (or the starting thread
-	// if the process ended before Started had returned). It must not block
-	// for long.
+	// Exited is called once, from the goroutine of Run (or by Start if the
+	// process ended before Started had returned). It must not block for long.
 	Exited func(Exit)
 	// Stopped, if set, is called from the goroutine of Run when a job-control
 	// signal has stopped the process: TSTP, TTIN, TTOU or STOP.
 	Stopped func(by syscall.Signal)
 }
 
-type forkRequest struct {
-	spec  *Spec
-	reply chan<- error
+// StartingThread runs loop on a thread of its own, which ends with it. All calls
+// of Start belong into one such loop: nothing has to be handed over between two
+// starts. When it returns, the parent-death signal of every child fires: let it
+// return only when brood is leaving or no child is left.
+func StartingThread(loop func()) {
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		loop()
+	}()
 }
 
 // Start starts a process and returns when it is running or could not be: then
 // neither Started nor Exited is called. The error wraps the system's
 // errno: ENOENT, EACCES, ENOEXEC, EAGAIN from fork, and so on. Start blocks
-// for as long as the kernel takes to execute the file. It is safe for
-// concurrent use; starts happen one after another.
+// for as long as the kernel takes to execute the file. Call it from the loop of
+// StartingThread.
 //
 // Until then no garbage can be collected: the runtime cannot stop a thread that
 // waits in vfork, and what allocates while a collection is due waits with it.
 func (r *Reaper) Start(spec Spec) error {
-	reply := make(chan error, 1)
-	select {
-	case r.forks <- forkRequest{&spec, reply}:
-		return <-reply
-	case <-r.closed:
-		return ErrClosed
-	}
-}
-
-// startOnOneThread never unlocks: its thread must outlive every child.
-func (r *Reaper) startOnOneThread() {
-	runtime.LockOSThread()
-	for {
-		select {
-		case f := <-r.forks:
-			f.reply <- r.start(f.spec)
-		case <-r.closed:
-			return
-		}
-	}
-}
-
-func (r *Reaper) start(spec *Spec) error {
 	r.mu.Lock()
 	r.inFlight++
 	r.mu.Unlock()
 
 	at := time.Now()
-	pid, err := forkExec(spec)
+	pid, err := forkExec(&spec)
 
 	r.mu.Lock()
 	r.inFlight--
