@@ -147,18 +147,34 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 // others serve it until they are interrupted, and an interrupt only closes a
 // channel.
 func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startReporter, log *logSink, w *window) int {
-	begun := make(chan struct{})
-	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.page.Observe, w.control.Observe, onceBegun(begun, plan.Count == 0))
+	start := newBeginning(plan.Count)
+	engine := fanout.New(plan, host, host.Inputs(), w.sayWhyLast, log.observe, w.table.Observe, w.page.Observe, w.control.Observe, start.observe)
 	w.host, w.engine = host, engine
 	if plan.Count > 1 {
-		reserveThreads()
+		reserveThreads(nil)
 	}
-	served := begun
+	served := start.calm
 	if plan.Prepare.Defined() {
 		served = make(chan struct{}) // whoever waits for prepare wants to see that it runs
 		close(served)
 	}
 	var group run.Group
+	engine.Also(func(_ time.Time, ev fanout.Event) {
+		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
+			debug.SetMemoryLimit(w.memoryLimit(scaled.To))
+		}
+	})
+	if report != nil {
+		engine.Also(report.observe)
+	}
+	notifier := newNotifier(w)
+	if notifier != nil {
+		engine.Also(notifier.observe)
+	}
+	if w.janitor != nil {
+		engine.Also(w.janitor.observe)
+	}
+	engine.Begin() // the rest comes while the first worker starts
 	group.Add(func() error {
 		engine.Run()
 		// Nobody reads the inputs any more: whoever has one must not wait.
@@ -172,32 +188,24 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 			return nil
 		}, func(error) { close(stop) })
 	}
-	engine.Also(func(_ time.Time, ev fanout.Event) {
-		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
-			debug.SetMemoryLimit(w.memoryLimit(scaled.To))
-		}
-	})
 	add("reaping", func(stop <-chan struct{}) error { host.Reap(sig.child, stop); return nil })
-	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, w, begun, stop); return nil })
+	add("signals", func(stop <-chan struct{}) error { forwardSignals(sig, host, w, start, stop); return nil })
 	add("control", after(served, w.serveControl))
 	add("metrics", after(served, w.serveHTTP))
 	if w.health != nil {
 		add("health", after(served, w.serveHealth))
 	}
 	if report != nil {
-		engine.Also(report.observe)
 		add("daemon", func(stop <-chan struct{}) error { return report.serve(w, stop) })
 	}
-	if n := newNotifier(w); n != nil {
-		add("notify", n.serve)
-		engine.Also(n.observe)
+	if notifier != nil {
+		add("notify", notifier.serve)
 	}
-	if j := w.janitor; j != nil {
-		add("janitor", j.serve)
-		engine.Also(j.observe)
+	if w.janitor != nil {
+		add("janitor", w.janitor.serve)
 	}
 	if plan.FollowLimits {
-		add("limits", after(begun, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
+		add("limits", after(start.calm, func(stop <-chan struct{}) error { return watchLimits(w.cfg, host, plan.Count, stop) }))
 	}
 	ended, left := make(chan error, 1), make(chan struct{})
 	defer close(left)
@@ -279,43 +287,25 @@ func guarded(serve func(stop <-chan struct{}) error, stop <-chan struct{}) (err 
 }
 
 // forwardSignals takes the less urgent signals once the first process has been
-// started, and passes what arrives to the engine.
-func forwardSignals(sig *signals, host *fanout.Host, w *window, begun, stop <-chan struct{}) {
+// started, and passes what arrives to the engine. Later it makes brood small.
+func forwardSignals(sig *signals, host *fanout.Host, w *window, start *beginning, stop <-chan struct{}) {
+	first, calm := start.first, start.calm
 	for {
 		select {
 		case s := <-sig.rest:
 			host.Send(fanout.SignalArrived{Signal: s.(unix.Signal)})
-		case <-begun:
-			begun = nil
-			reserveThreads() // for a lone worker it had to wait
+		case <-first:
+			first = nil
 			sig.takeOthers(stop)
+			reserveThreads(stop) // for a lone worker it had to wait
+		case <-calm:
+			calm = nil
 			if !w.cfg.hasTasks() {
 				tuneRuntime(w.memoryLimit(w.engine.Snapshot().Wanted))
 			}
 		case <-stop:
 			return
 		}
-	}
-}
-
-// onceBegun is an observer that closes begun with the first process, or at
-// once when none is wanted.
-func onceBegun(begun chan struct{}, none bool) fanout.Observer {
-	return func(_ time.Time, ev fanout.Event) {
-		if begun == nil {
-			return
-		}
-		switch ev := ev.(type) {
-		case fanout.WorkerStarted, fanout.WorkerStartFailed, fanout.HookStarted, fanout.HookFinished:
-		case fanout.PhaseEntered:
-			if !none && ev.Phase == fanout.PhaseRunning {
-				return
-			}
-		default:
-			return
-		}
-		close(begun)
-		begun = nil
 	}
 }
 

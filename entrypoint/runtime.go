@@ -11,10 +11,16 @@ import (
 const enoughThreads = 12
 
 // reserveThreads makes threads that stay: the runtime keeps those that are idle.
-func reserveThreads() {
+// It ends early once stop is closed.
+func reserveThreads(stop <-chan struct{}) {
 	gate := make(chan struct{})
 	defer close(gate)
 	for range 2 * enoughThreads {
+		select {
+		case <-stop:
+			return
+		default:
+		}
 		if made, _ := runtime.ThreadCreateProfile(nil); made >= enoughThreads {
 			return
 		}

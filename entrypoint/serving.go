@@ -168,8 +168,7 @@ func (w *window) report(err error) {
 	w.log.write(line{slog.LevelError, "internal error", []slog.Attr{slog.String("error", err.Error())}})
 }
 
-// after runs an actor once begun is closed: nothing that can wait comes before
-// the first worker.
+// after runs an actor once begun is closed.
 func after(begun <-chan struct{}, serve func(stop <-chan struct{}) error) func(stop <-chan struct{}) error {
 	return func(stop <-chan struct{}) error {
 		select {

@@ -62,6 +62,7 @@ type Engine struct {
 	suspended  bool                      // job control has stopped the foreground worker
 	stop       stopState
 	outcome    Outcome
+	broken     any // what Begin has panicked with
 
 	done         chan struct{} // closed when Run has returned
 	snapshot     atomic.Pointer[Snapshot]
@@ -104,9 +105,10 @@ func (e *Engine) Run() (o Outcome) {
 		e.outcome = o
 		close(e.done)
 	}()
-	e.began = time.Now()
-	e.timers = newTimers()
-	e.begin()
+	e.Begin()
+	if e.broken != nil {
+		panic(e.broken)
+	}
 	for e.phase != PhaseDone {
 		e.publishIfIdle()
 		select {
@@ -142,7 +144,16 @@ func (e *Engine) publishIfIdle() {
 	}
 }
 
-func (e *Engine) begin() {
+// Begin asks for the first processes. Run does so too: who calls it before Run, in
+// the goroutine that has made the engine, lets them start while it prepares what
+// comes after. A panic is left to Run.
+func (e *Engine) Begin() {
+	if !e.began.IsZero() {
+		return
+	}
+	defer func() { e.broken = recover() }()
+	e.began = time.Now()
+	e.timers = newTimers()
 	if e.plan.Prepare.Defined() {
 		e.startPrepare()
 		return

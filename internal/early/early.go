@@ -14,6 +14,7 @@ package early
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -21,20 +22,33 @@ import (
 // does not.
 const depth = 256
 
-var signals = take()
+var signals, taken = take()
 
-// Signals is the channel that the early signals arrive on. Register further
-// ones for the same channel.
-func Signals() chan os.Signal { return signals }
+// Signals is the channel that the early signals arrive on. Register further ones
+// for the same channel.
+func Signals() chan os.Signal {
+	<-taken
+	return signals
+}
 
 // take leaves a signal alone that was ignored when the program was started, as
-// by nohup.
-func take() chan os.Signal {
-	c := make(chan os.Signal, depth)
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
-		if !signal.Ignored(sig) {
-			signal.Notify(c, sig)
+// by nohup. To take one, two threads have to wait for each other twice, and one of
+// them would be the only one that may initialise packages: so another goroutine
+// does it at the same time, if there is a CPU for it.
+func take() (chan os.Signal, <-chan struct{}) {
+	c, taken := make(chan os.Signal, depth), make(chan struct{})
+	all := func() {
+		defer close(taken)
+		for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+			if !signal.Ignored(sig) {
+				signal.Notify(c, sig)
+			}
 		}
 	}
-	return c
+	if runtime.GOMAXPROCS(0) > 1 {
+		go all()
+	} else {
+		all()
+	}
+	return c, taken
 }

@@ -80,18 +80,17 @@ func TestNoWorkerOutlivesAKilledBrood(t *testing.T) {
 func TestTheNextBroodTidiesUpAfterAKilledOne(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b := m.StartWith(t, harness.Options{Args: []string{"-n3", "--", "sleep", "300"}, LeavesFiles: true})
-		b.WaitRunning(3)
+		harness.Until(t, "all files are there, the control socket too", func() bool { return len(b.PIDFiles()) == 5 })
 		b.Signal(syscall.SIGKILL)
 		b.WantCode(t, 137)
 		harness.Until(t, "all workers are dead", func() bool { return len(b.Left()) == 0 })
-		if len(b.PIDFiles()) != 5 { // and the control socket
+		if len(b.PIDFiles()) != 5 {
 			t.Fatalf("files after the kill: %q", b.PIDFiles())
 		}
 		next := m.StartWith(t, harness.Options{Args: []string{"-n1", "--", "sleep", "300"}, PIDFile: b.PIDFile})
-		next.Slot(1)
-		if got := strings.Join(next.PIDFiles(), " "); got != "brood.1.pid brood.master.pid brood.sock" {
-			t.Errorf("files of the next brood: %s", got)
-		}
+		harness.Until(t, "only the next brood's files are there", func() bool {
+			return strings.Join(next.PIDFiles(), " ") == "brood.1.pid brood.master.pid brood.sock"
+		})
 		next.Stop(t, 0)
 	})
 }

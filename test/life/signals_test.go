@@ -247,6 +247,9 @@ func TestAForwardedSignalReachesAGrandchildOnlyWithGroup(t *testing.T) {
 				b := m.Start(t, "-n1", fmt.Sprintf("--group=%t", group), "--", "sh", "-c", script)
 				harness.File(t, file)
 				b.Signal(syscall.SIGUSR1)
+				if group { // else it would be killed for a leftover before it can tell
+					harness.Until(t, "the grandchild has it", func() bool { return report(harness.Content(file))["1"][10] == 1 })
+				}
 				b.Signal(syscall.SIGUSR2) // marks the end for those without a trap: it ends the shell
 				b.WaitLog(`msg="worker exited"`, "SIGUSR2")
 				b.Stop(t, 0)

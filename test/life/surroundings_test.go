@@ -196,9 +196,7 @@ func TestANumberOfWorkersBeyondTheQueueStartsAndStops(t *testing.T) {
 		const n = 120
 		b := m.Start(t, fmt.Sprint("-n", n), "--", "sleep", "300")
 		b.WaitRunning(n)
-		if got := len(b.PIDFiles()); got != n+2 { // and the control socket
-			t.Errorf("%d files, want %d", got, n+2)
-		}
+		harness.Until(t, "each has its file, and the control socket is there", func() bool { return len(b.PIDFiles()) == n+2 })
 		b.Stop(t, 0)
 	})
 }
