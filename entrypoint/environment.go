@@ -2,6 +2,8 @@ package entrypoint
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
@@ -38,7 +40,7 @@ func isForUs(name string) bool {
 // surroundings is what one look at the environment finds.
 type surroundings struct {
 	worker     []string // what the workers keep
-	settings   bool     // there is a setting of ours
+	settings   []bound  // of ours that have a variable
 	unknown    []string // BROOD_* of no meaning
 	nested     bool     // another brood runs this one as its worker
 	hook       bool     // another brood runs this one in a hook
@@ -59,32 +61,33 @@ func survey(environ []string, rows []bound) surroundings {
 			s.nested = s.nested || (name == fanout.EnvCount || name == fanout.EnvWorkerPIDFile) && value != ""
 			s.hook = s.hook || name == fanout.EnvReason && value != ""
 			continue
-		case isSetting(rows, name):
-			s.settings = true
-			continue
+		case strings.HasPrefix(name, envPrefix+"_"):
+			if row, ok := rowOf(rows, name); ok {
+				s.settings = append(s.settings, row)
+				continue
+			}
+			s.unknown = append(s.unknown, name)
 		case name == "KUBERNETES_SERVICE_HOST":
 			s.kubernetes = value != ""
-		case strings.HasPrefix(name, envPrefix+"_"):
-			s.unknown = append(s.unknown, name)
 		}
 		s.worker = append(s.worker, entry)
 	}
 	return s
 }
 
-// isSetting reports whether name is the variable of a row. It runs for each
-// variable before the first worker, so it makes no strings.
-func isSetting(rows []bound, name string) bool {
-	name, ours := strings.CutPrefix(name, envPrefix+"_")
+// rowOf finds the row whose variable it is. It runs for each variable before the
+// first worker, so it makes no strings.
+func rowOf(rows []bound, variable string) (row bound, ok bool) {
+	name, ours := strings.CutPrefix(variable, envPrefix+"_")
 	if !ours {
-		return false
+		return row, false
 	}
 	for _, row := range rows {
 		if isUpper(name, row.name) {
-			return true
+			return row, true
 		}
 	}
-	return false
+	return row, false
 }
 
 // isUpper reports whether variable is flag in capitals.
@@ -108,16 +111,30 @@ func isUpper(variable, flag string) bool {
 }
 
 // readEnvironment takes the settings from the variables of this process: that
-// is where envconfig looks.
+// is where envconfig looks. It gets no more than the fields that have one: to find
+// out about all of them takes longer than all the rest of the configuration.
 func readEnvironment(s *settings, rows []bound, found surroundings) error {
-	if !found.settings {
-		return nil // envconfig takes longer than all the rest
+	if len(found.settings) == 0 {
+		return nil
 	}
 	// In a hook these two tell how a worker or the other brood ended.
 	s.Signal.deaf, s.ExitCode.deaf = found.hook, found.hook
 	// The pattern of the brood around us is no choice that anybody has made for us.
 	s.Pidfile.deaf = found.nested && s.Pidfile.Source.Explicit()
-	if err := envconfig.Process(envPrefix, s); err != nil {
+	var fields []reflect.StructField
+	var values []reflect.Value
+	for _, row := range rows {
+		if slices.Contains(found.settings, row) {
+			value := reflect.ValueOf(row.field)
+			fields = append(fields, reflect.StructField{Name: strings.TrimPrefix(row.variable(), envPrefix+"_"), Type: value.Type()})
+			values = append(values, value)
+		}
+	}
+	spec := reflect.New(reflect.StructOf(fields))
+	for i, value := range values {
+		spec.Elem().Field(i).Set(value)
+	}
+	if err := envconfig.Process(envPrefix, spec.Interface()); err != nil {
 		return environmentError(rows, err)
 	}
 	if found.nested && s.Pidfile.Source == SourceEnvironment {

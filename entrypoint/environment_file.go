@@ -75,14 +75,15 @@ func parseEnvFile(content []byte, rows []bound) (envFile, error) {
 	file := envFile{settings: make(map[string]string)}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		value := entries[name]
+		_, isSetting := rowOf(rows, name)
 		switch {
 		case name == "":
 			return envFile{}, errors.New("it has a line without a name, want KEY=VALUE lines")
 		case strings.ContainsAny(name, " \t\x00") || strings.Contains(value, "\x00"):
 			return envFile{}, errors.New("it has a name with a space or a NUL byte in an entry, want KEY=VALUE lines")
-		case name == envPrefix+"_ENV_FILE" || !isSetting(rows, name) && strings.HasPrefix(name, envPrefix+"_"):
+		case name == envPrefix+"_ENV_FILE" || !isSetting && strings.HasPrefix(name, envPrefix+"_"):
 			file.ignored = append(file.ignored, name)
-		case isSetting(rows, name):
+		case isSetting:
 			file.settings[name] = value
 		case !isForUs(name):
 			file.worker = append(file.worker, name+"="+value)

@@ -14,82 +14,78 @@ import (
 	"github.com/brood-init/brood/pidfiles"
 )
 
-// settings holds one value for each row of the table. Its field names are the
-// rows' names, because envconfig makes the variables' names from them.
-//
-// No field may have a tag envconfig:"X": with one, envconfig also reads the
-// bare X, which is the worker's variable and not ours.
+// settings holds one value for each row of the table.
 type settings struct {
-	Processes        value[Processes]         `split_words:"true"`
-	MinProcesses     value[int]               `split_words:"true"`
-	MaxProcesses     value[int]               `split_words:"true"` // 0 is no limit
-	MemoryPerProcess value[uint64]            `split_words:"true"` // bytes; 0 is not known
-	Env              value[[]fanout.Variable] `split_words:"true"`
-	ExpandArgs       value[bool]              `split_words:"true"`
-	EnvFile          value[string]            `split_words:"true"`
+	Processes        value[Processes]
+	MinProcesses     value[int]
+	MaxProcesses     value[int]    // 0 is no limit
+	MemoryPerProcess value[uint64] // bytes; 0 is not known
+	Env              value[[]fanout.Variable]
+	ExpandArgs       value[bool]
+	EnvFile          value[string]
 
-	FollowLimits value[FollowLimits] `split_words:"true"`
+	FollowLimits value[FollowLimits]
 
-	Ready          value[Check]         `split_words:"true"`
-	ReadyTimeout   value[time.Duration] `split_words:"true"`
-	Live           value[Check]         `split_words:"true"`
-	Watchdog       value[time.Duration] `split_words:"true"` // 0 is none
-	MaxUnavailable value[int]           `split_words:"true"`
-	MaxSurge       value[int]           `split_words:"true"`
-	MaxAge         value[time.Duration] `split_words:"true"` // 0 is no bound
-	MaxRss         value[uint64]        `split_words:"true"` // bytes; 0 is no bound
+	Ready          value[Check]
+	ReadyTimeout   value[time.Duration]
+	Live           value[Check]
+	Watchdog       value[time.Duration] // 0 is none
+	MaxUnavailable value[int]
+	MaxSurge       value[int]
+	MaxAge         value[time.Duration] // 0 is no bound
+	MaxRss         value[uint64]        // bytes; 0 is no bound
 
-	Restart        value[fanout.RestartPolicy]  `split_words:"true"`
-	RestartBackoff value[fanout.Backoff]        `split_words:"true"`
-	MaxRestarts    value[fanout.CrashBudget]    `split_words:"true"`
-	FailFast       value[bool]                  `split_words:"true"`
-	Leftovers      value[fanout.LeftoverPolicy] `split_words:"true"`
+	Restart        value[fanout.RestartPolicy]
+	RestartBackoff value[fanout.Backoff]
+	MaxRestarts    value[fanout.CrashBudget]
+	FailFast       value[bool]
+	Leftovers      value[fanout.LeftoverPolicy]
 
-	StopTimeout  value[StopTimeout]               `split_words:"true"`
-	StopSignal   value[syscall.Signal]            `split_words:"true"` // 0 is the one that arrived
-	DrainDelay   value[time.Duration]             `split_words:"true"`
-	SecondSignal value[fanout.SecondSignalPolicy] `split_words:"true"`
-	ExitCode     value[[]ExitCodeRule]            `split_words:"true"`
+	StopTimeout  value[StopTimeout]
+	StopSignal   value[syscall.Signal] // 0 is the one that arrived
+	DrainDelay   value[time.Duration]
+	SecondSignal value[fanout.SecondSignalPolicy]
+	ExitCode     value[[]ExitCodeRule]
 
-	Signal value[[]SignalRule] `split_words:"true"`
-	Group  value[bool]         `split_words:"true"`
+	Signal value[[]SignalRule]
+	Group  value[bool]
 
-	Prepare        value[[]string]      `split_words:"true"`
-	PrepareTimeout value[time.Duration] `split_words:"true"` // 0 is no bound
-	Finish         value[[]string]      `split_words:"true"`
-	FinishTimeout  value[time.Duration] `split_words:"true"`
-	OnWorkerExit   value[[]string]      `split_words:"true"`
+	Prepare        value[[]string]
+	PrepareTimeout value[time.Duration] // 0 is no bound
+	Finish         value[[]string]
+	FinishTimeout  value[time.Duration]
+	OnWorkerExit   value[[]string]
 
-	Listen      value[[]sockets.Spec]    `split_words:"true"`
-	User        value[*staging.User]     `split_words:"true"` // nil is brood's own
-	NoNewPrivs  value[bool]              `split_words:"true"`
-	Rlimit      value[[]staging.Limit]   `split_words:"true"`
-	CPUAffinity value[*staging.Affinity] `split_words:"true"` // nil leaves it alone
+	Listen      value[[]sockets.Spec]
+	User        value[*staging.User] // nil is brood's own
+	NoNewPrivs  value[bool]
+	Rlimit      value[[]staging.Limit]
+	CPUAffinity value[*staging.Affinity] // nil leaves it alone
 
-	Pidfile value[pidfiles.Pattern] `split_words:"true"` // zero is the default pattern
+	Pidfile value[pidfiles.Pattern] // zero is the default pattern
 
-	MetricsAddr   value[string]        `split_words:"true"` // empty is nowhere
-	MetricsDetail value[MetricsDetail] `split_words:"true"`
-	WorkerMetrics value[*probe.Probe]  `split_words:"true"` // nil is none
-	WebConfigFile value[string]        `split_words:"true"` // absolute; empty is none
-	HealthAddr    value[string]        `split_words:"true"` // empty is with the metrics only
-	ReadyMin      value[int]           `split_words:"true"` // 0 is by default
-	Control       value[string]        `split_words:"true"` // empty is beside the PID files
+	MetricsAddr   value[string] // empty is nowhere
+	MetricsDetail value[MetricsDetail]
+	WorkerMetrics value[*probe.Probe] // nil is none
+	WebConfigFile value[string]       // absolute; empty is none
+	HealthAddr    value[string]       // empty is with the metrics only
+	ReadyMin      value[int]          // 0 is by default
+	Control       value[string]       // empty is beside the PID files
 
-	MultiprocDirCleanup value[bool] `split_words:"true"`
+	MultiprocDirCleanup value[bool]
 
-	TerminationLog value[string] `split_words:"true"` // empty is the default file, if it exists
-	FinalMetrics   value[string] `split_words:"true"` // empty is nowhere
+	TerminationLog value[string] // empty is the default file, if it exists
+	FinalMetrics   value[string] // empty is nowhere
 
-	Daemon   value[DaemonAction] `split_words:"true"` // empty is the foreground
-	Start    value[bool]         `split_words:"true"`
-	Stop     value[bool]         `split_words:"true"`
-	Nodaemon value[bool]         `split_words:"true"`
-	LogFile  value[string]       `split_words:"true"` // empty is /dev/null
+	Daemon   value[DaemonAction] // empty is the foreground
+	Start    value[bool]
+	Stop     value[bool]
+	Nodaemon value[bool]
+	LogFile  value[string] // empty is /dev/null
 
-	LogFormat value[LogFormat]  `split_words:"true"`
-	LogLevel  value[slog.Level] `split_words:"true"`
-	Output    value[Output]     `split_words:"true"`
+	LogFormat value[LogFormat]
+	LogLevel  value[slog.Level]
+	Output    value[Output]
 }
 
 // setting is one row of the table: all that flags, variables, help, manual,

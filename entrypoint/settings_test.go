@@ -148,12 +148,6 @@ func TestEveryFieldHasARow(t *testing.T) {
 	structure := reflect.ValueOf(s).Elem()
 	for i := range structure.NumField() {
 		f := structure.Type().Field(i)
-		if _, ok := f.Tag.Lookup("envconfig"); ok {
-			t.Errorf("%s: the tag envconfig also reads the bare name", f.Name)
-		}
-		if f.Tag.Get("split_words") != "true" {
-			t.Errorf("%s: the tag split_words is missing", f.Name)
-		}
 		of := func(row bound) bool { return row.field == structure.Field(i).Addr().Interface() }
 		if n := len(slices.DeleteFunc(slices.Clone(rows), func(row bound) bool { return !of(row) })); n != 1 {
 			t.Errorf("%s has %d rows", f.Name, n)
