@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/brood-init/brood/service"
 	"github.com/brood-init/brood/service/early"
@@ -62,7 +63,9 @@ func serve(ctx context.Context, w service.Worker) error {
 	pages := http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(out, "%s: slot=%d pid=%d incarnation=%d\n", text, w.Slot, os.Getpid(), w.Incarnation)
 	})
-	return service.ServeHTTP(ctx, &http.Server{Handler: pages}, socket)
+	return service.ServeHTTP(ctx, &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second}, socket)
 }
 
-func finish(context.Context) error { return os.RemoveAll(os.Getenv(cache)) }
+func finish(context.Context) error {
+	return os.RemoveAll(os.Getenv(cache)) //nolint:gosec // the directory that prepare has made
+}
