@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -16,6 +17,14 @@ func small() sizes {
 		atMost: time.Minute, runs: 3, small: 2, large: 1, workers: 40,
 		adopting: 1, orphans: 500, idle: 1, scrapes: 2, scraped: 40, exits: 300,
 	}
+}
+
+func TestMain(m *testing.M) {
+	if served, err := servesPage(os.Args); served {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
 }
 
 func needC(t *testing.T) {
@@ -118,6 +127,14 @@ func TestWakeupsAreCounted(t *testing.T) {
 func TestScrapesAreOfAllWorkers(t *testing.T) {
 	l := testLab(t, "")
 	results, err := measureScraped(l)
+	if err != nil || len(results) != 2 {
+		t.Errorf("%v, %v", results, err)
+	}
+}
+
+func TestPagesHaveAllSeries(t *testing.T) {
+	l := testLab(t, "")
+	results, err := measurePages(l)
 	if err != nil || len(results) != 2 {
 		t.Errorf("%v, %v", results, err)
 	}

@@ -56,6 +56,10 @@ func quick() sizes {
 }
 
 func main() {
+	if served, err := servesPage(os.Args); served {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	release()

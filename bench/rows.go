@@ -46,6 +46,7 @@ func rows() []row {
 		{name: "scrape", what: func(s sizes) string {
 			return "a scrape of " + strconv.Itoa(s.scraped) + " workers, short set"
 		}, bar: "<= 25 ms", measure: measureScrape},
+		{name: "pages", about: "workers' own pages as one", measure: measurePages},
 		{name: "size", about: "static binary, stripped", bar: "<= 12 MB", measure: measureSize},
 		{name: "exits", what: func(s sizes) string {
 			return "exit codes lost in " + strconv.Itoa(s.exits) + " exits"

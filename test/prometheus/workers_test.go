@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -31,12 +32,7 @@ func services(t *testing.T, n int, manners ...string) (b *harness.Brood, address
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A socket's path has 108 bytes, and a test's own directory nearly as many.
-	dir, err = os.MkdirTemp("", "brood")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir = t.TempDir()
 	address = freeAddress(t)
 	b = harness.Mode{}.StartWith(t, harness.Options{
 		Args: append([]string{
@@ -156,17 +152,15 @@ func decode(t *testing.T, page, contentType string) map[string]*dto.MetricFamily
 	families := map[string]*dto.MetricFamily{}
 	for {
 		mf := new(dto.MetricFamily)
-		switch err := decoder.Decode(mf); err {
-		case io.EOF:
+		if err := decoder.Decode(mf); errors.Is(err, io.EOF) {
 			return families
-		case nil:
-			if families[mf.GetName()] != nil {
-				t.Errorf("%s is there twice", mf.GetName())
-			}
-			families[mf.GetName()] = mf
-		default:
+		} else if err != nil {
 			t.Fatal(err)
 		}
+		if families[mf.GetName()] != nil {
+			t.Errorf("%s is there twice", mf.GetName())
+		}
+		families[mf.GetName()] = mf
 	}
 }
 
@@ -275,11 +269,7 @@ func TestTheLastPageIsBroodsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "brood")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	address := freeAddress(t)
 	b := harness.Mode{}.Start(t, "-n2", "--metrics-addr", address, "--final-metrics", file, "--ready", "unix://"+dir+"/{slot}.sock",
 		"--worker-metrics", "unix://"+dir+"/{slot}.sock:/metrics", "--", self, asService, dir, "well")
