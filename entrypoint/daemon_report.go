@@ -20,10 +20,24 @@ type startReport struct {
 	Workers int    `json:"workers"`
 	Code    int    `json:"code"`  // of the daemon, when it has not started
 	Error   string `json:"error"` // why
+	// Began says that its engine ran, Completed that its work was done.
+	Began     bool `json:"began"`
+	Completed bool `json:"completed"`
 	// Taken says that another one runs.
 	Taken bool `json:"taken"`
 	// NotPermitted says that the system has refused something.
 	NotPermitted bool `json:"not_permitted"`
+}
+
+// success is the line for a start that went well.
+func (s startReport) success() string {
+	switch {
+	case s.Completed:
+		return "started, and all workers have completed"
+	case s.Workers == 1:
+		return "started, 1 worker"
+	}
+	return fmt.Sprintf("started, %d workers", s.Workers)
 }
 
 // startReporter is the daemon's side of its start.
@@ -83,14 +97,14 @@ func (r *startReporter) observe(_ time.Time, ev fanout.Event) {
 	trouble := r.trouble
 	r.mu.Unlock()
 	if last.Code == 0 && last.Reason == fanout.ReasonCompleted {
-		r.say(startReport{OK: true}) // it has done its work already
+		r.say(startReport{OK: true, Completed: true})
 		return
 	}
 	why := "it has ended with code " + fmt.Sprint(last.Code) + ", reason " + string(last.Reason)
 	if trouble != "" {
 		why += ": " + trouble
 	}
-	r.say(startReport{Code: last.Code, Error: why})
+	r.say(startReport{Began: true, Code: last.Code, Error: why})
 }
 
 // text is the line for a person: no time, no level.
@@ -132,7 +146,7 @@ func (r *startReporter) serve(w *window, stop <-chan struct{}) error {
 				why += ": " + r.trouble
 			}
 			r.mu.Unlock()
-			r.say(startReport{Code: codeDaemonFailed, Error: why})
+			r.say(startReport{Began: true, Code: codeDaemonFailed, Error: why})
 			w.host.Send(fanout.StopAsked{})
 			return nil
 		}

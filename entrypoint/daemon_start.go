@@ -23,7 +23,7 @@ import (
 // start starts the daemon and waits until its workers are ready. If one runs
 // already, it waits for that one instead.
 func (d *daemon) start() int {
-	for {
+	for deadline := time.Now().Add(d.cfg.ReadyTimeout.Value); ; {
 		if code, decided := d.followOther(); decided {
 			return code
 		}
@@ -32,20 +32,36 @@ func (d *daemon) start() int {
 		case err != nil:
 			return d.fail("start", err)
 		case report.OK:
-			d.say("started, %d workers", report.Workers)
+			d.say("%s", report.success())
 			return 0
-		case !report.Taken:
-			fmt.Fprintf(d.stderr, "%s: cannot start: %s\n", d.cfg.program.name(), report.Error)
-			if report.NotPermitted {
-				return codeDaemonNotPermitted
-			}
-			return lsbStartCode(report.Code)
+		case !report.Taken, time.Now().After(deadline): // by one in another PID namespace, say
+			return d.failedStart(report)
 		}
 		// Somebody was faster.
 		if d.interrupted(daemonPoll) {
 			return codeDaemonFailed
 		}
 	}
+}
+
+// failedStart tells why the daemon has ended, and where more may be found.
+func (d *daemon) failedStart(report startReport) int {
+	more := ""
+	switch path := d.cfg.LogFile.Value; {
+	case !report.Began:
+	case path == "" || path == nowhere:
+		more = " (--log-file keeps what is said meanwhile)"
+	default:
+		more = " (more in " + path + ")"
+	}
+	fmt.Fprintf(d.stderr, "%s: cannot start: %s%s\n", d.cfg.program.name(), report.Error, more)
+	switch {
+	case report.NotPermitted:
+		return codeDaemonNotPermitted
+	case report.Taken:
+		return codeDaemonFailed
+	}
+	return lsbStartCode(report.Code)
 }
 
 // daemonPoll is how often what others do is looked at.
@@ -126,7 +142,7 @@ func (d *daemon) openLog() (*os.File, error) {
 		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	}
 	// Non-blocking for the open only: a FIFO without a reader is an error then.
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOCTTY|unix.O_NONBLOCK, 0o640)
 	if err != nil {
 		return nil, &UsageError{Setting: d.cfg.name(&d.cfg.LogFile), Value: path, Remedy: "want a file that can be written: " + err.Error(), cause: err}
 	}

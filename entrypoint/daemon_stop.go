@@ -59,6 +59,7 @@ var (
 // the others, or the others of a master that is dead. When it returns without
 // an error, nobody is left and no file is.
 func (d *daemon) stopIn(dir *pidfiles.Dir) (did bool, err error) {
+	patience := time.Now().Add(d.cfg.schedule().Budget + margin + killedEnds)
 	for !dir.Empty() {
 		if master, _ := dir.FindMaster(); master != nil {
 			did = true
@@ -74,8 +75,8 @@ func (d *daemon) stopIn(dir *pidfiles.Dir) (did bool, err error) {
 		case err == nil:
 			some, err := d.endListed(dir)
 			return did || some, errors.Join(err, d.sweepSockets(dir), lock.Release())
-		case !errors.Is(err, pidfiles.ErrMasterAlive):
-			return did, err
+		case !errors.Is(err, pidfiles.ErrMasterAlive), time.Now().After(patience):
+			return did, err // one in another PID namespace, say
 		}
 		// One that starts, or somebody else who stops: it will be over soon.
 		if d.interrupted(daemonPoll) {

@@ -16,6 +16,7 @@ import (
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/internal/proc"
 	"github.com/brood-init/brood/internal/tty"
+	"github.com/brood-init/brood/pidfiles"
 )
 
 // Main is the command: it reads args (without the program's name) and environ,
@@ -44,6 +45,9 @@ func (p Program) Main(args, environ []string, stdin, stdout, stderr *os.File, qu
 	}
 	if err != nil {
 		report.failed(err)
+		if p.detached != nil && errors.Is(err, pidfiles.ErrMasterAlive) {
+			return exitCode(err) // one runs: whoever has started this one says so
+		}
 		p.complain(stderr, err)
 		p.sayWhyNotStarted(cfg, environ, err)
 		return exitCode(err)

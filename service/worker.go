@@ -65,7 +65,9 @@ func (s Service) work(stop syscall.Signal) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	queue := s.queue()
-	signal.Reset(syscall.SIGHUP) // which package early may have taken
+	if s.Signals != nil {
+		signal.Reset(syscall.SIGHUP) // which package early has taken, and is no stop for a worker
+	}
 	signal.Notify(queue, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if stop != 0 {
 		signal.Notify(queue, stop)

@@ -99,7 +99,7 @@ func TestTheStartSaysHowItWent(t *testing.T) {
 	}
 	t.Run("all work is done", func(t *testing.T) {
 		p := newPlace(t)
-		p.want(0, "started", "--start", "-n2", "--", "true")
+		p.want(0, "started, and all workers have completed", "--start", "-n2", "--ready=1m", "--", "true")
 		harness.Until(t, "it has ended", func() bool { return len(harness.Marked(p.mark)) == 0 })
 		p.nothingRuns()
 	})
@@ -334,5 +334,33 @@ func TestNoSequenceLeavesAnything(t *testing.T) {
 	}
 	p.want(0, "", "--stop")
 	_ = os.Remove(strings.TrimSuffix(p.pidfile, ".pid") + ".1.pid.bak") // no PID file of ours, and untouched
+	p.nothingRuns()
+}
+
+// A lock without a process of this namespace, as a container holds it on a
+// shared volume, is nobody that could be stopped, or waited for for ever.
+func TestALockOfSomebodyElsewhereIsAnErrorInTheEnd(t *testing.T) {
+	p := newPlace(t)
+	p.put("master", 4_000_000, 0)
+	f, err := os.OpenFile(p.file("master"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	p.want(1, "web.master.pid", "--start", "-n1", "--ready-timeout=300ms", "--", "sleep", "300")
+	stop := p.command(t.Context(), "--stop")
+	if err := stop.Start(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Never(t, 300*time.Millisecond, "the stop ends", func() bool { return !harness.Alive(stop.Process.Pid) })
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop.Wait(); err != nil {
+		t.Error(err)
+	}
 	p.nothingRuns()
 }
