@@ -65,6 +65,23 @@ test: go ## vet, format and all tests, with the race detector
 		go test $$race -count=1 $(TESTFLAGS) ./...
 	cd test/manifests && go vet ./... && go test -count=1 ./...
 
+# The first time it builds Kubernetes: minutes of all CPUs, and 4 GB of disk.
+KUBERNETES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/brood-kubernetes
+.PHONY: e2e-k8s
+e2e-k8s: go ## brood in a real Kubernetes cluster, and the results in docs/kubernetes.md
+	@scripts/need \
+		'etcd=etcd-server:the cluster keeps its objects there' \
+		'containerd=containerd:the cluster runs its containers by it' \
+		'runc=runc:the cluster runs its containers by it' \
+		'/usr/lib/cni/ptp=containernetworking-plugins:the network of the pods' \
+		'nft=nftables:the addresses of Services' \
+		'ip=iproute2:the network of the node' \
+		'openssl=openssl:keys' \
+		'nsenter=util-linux:the namespaces of the cluster'
+	scripts/kubernetes.sh build $(KUBERNETES)
+	BROOD_TEST_REQUIRE=1 BROOD_TEST_KUBERNETES=$(KUBERNETES) BROOD_TEST_RESULTS=$(CURDIR)/docs/kubernetes.md \
+		go test -count=1 -timeout 30m -parallel 5 -v $(TESTFLAGS) ./test/kubernetes
+
 .PHONY: race
 race: go ## the tests that race most, ten times over
 	CGO_ENABLED=1 go test -race -count=10 ./fanout ./reaper ./pidfiles

@@ -194,13 +194,51 @@ func TestTheManifestsOfThePageAreWhatTheAPITakes(t *testing.T) {
 		}
 		for _, document := range documents(block) {
 			found++
-			if _, err := decode(scheme, []byte(document)); err != nil {
+			if strings.Contains(document, "kind: Kustomization") {
+				builds(t, document)
+			} else if _, err := decode(scheme, []byte(document)); err != nil {
 				t.Errorf("docs/kubernetes.md: %v in\n%s", err, document)
 			}
 		}
 	}
 	if found == 0 {
 		t.Error("docs/kubernetes.md has no manifest")
+	}
+}
+
+// builds runs a kustomization of the page, which sees the repository as "brood"
+// beside its own directory.
+func builds(t testing.TB, document string) {
+	t.Helper()
+	dir := t.TempDir()
+	here, err := filepath.Abs(root)
+	if err == nil {
+		err = os.Mkdir(dir+"/web", 0o755)
+	}
+	if err == nil {
+		err = os.Symlink(here, dir+"/brood")
+	}
+	if err == nil {
+		err = os.WriteFile(dir+"/web/kustomization.yaml", []byte(document), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir+"/web")
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, document)
+	}
+	if err := yaml.UnmarshalStrict([]byte(document), &kustomize.Kustomization{}); err != nil {
+		t.Error(err)
+	}
+	text, err := resources.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"namespace: web\n", "image: registry.example.com/brood-example:1\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the kustomization has no effect: there is no %q in\n%s", want, text)
+		}
 	}
 }
 

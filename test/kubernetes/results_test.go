@@ -1,0 +1,94 @@
+package kubernetes_test
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// result is one row of what was seen.
+type result struct {
+	order      int
+	what, seen string
+}
+
+var results struct {
+	sync.Mutex
+	rows     []result
+	versions string
+}
+
+// record keeps what a test has seen for the page that BROOD_TEST_RESULTS names.
+// Rows come in ascending order there. A test that has failed records nothing.
+func record(t testing.TB, order int, what, format string, args ...any) {
+	if t.Failed() {
+		return
+	}
+	seen := fmt.Sprintf(format, args...)
+	t.Logf("%s: %s", what, seen)
+	results.Lock()
+	defer results.Unlock()
+	results.rows = append(results.rows, result{order, what, seen})
+	if results.versions == "" {
+		results.versions = versions(t)
+	}
+}
+
+// versions are those of what the tests ran on.
+func versions(t testing.TB) string {
+	var nodes struct {
+		Items []struct {
+			Status struct {
+				NodeInfo struct{ KernelVersion, KubeletVersion, ContainerRuntimeVersion string }
+			}
+		}
+	}
+	get(t, &nodes, "nodes")
+	info := nodes.Items[0].Status.NodeInfo
+	group := "v1"
+	if groupOOM() {
+		group = "v2"
+	}
+	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
+	return fmt.Sprintf("Kubernetes %s, %s, kube-proxy by nftables, Linux %s, cgroup %s, one node; brood at %s",
+		info.KubeletVersion, strings.Replace(info.ContainerRuntimeVersion, "://", " ", 1), info.KernelVersion, group, bytes.TrimSpace(commit))
+}
+
+const (
+	begin = "<!-- results: made by make e2e-k8s -->\n"
+	end   = "<!-- results: end -->\n"
+)
+
+// writeResults puts the table into the page, if all tests have run and passed.
+func writeResults(code int) error {
+	path, some := os.Getenv("BROOD_TEST_RESULTS"), flag.Lookup("test.run").Value.String() != ""
+	if path == "" || code != 0 || some || len(results.rows) == 0 {
+		return nil
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, found := bytes.Cut(page, []byte(begin))
+	_, after, found2 := bytes.Cut(rest, []byte(end))
+	if !found || !found2 {
+		return fmt.Errorf("cannot find the place for the table in %q: it has no lines %q and %q", path, begin, end)
+	}
+	slices.SortStableFunc(results.rows, func(a, b result) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.what, b.what))
+	})
+	var table bytes.Buffer
+	fmt.Fprintf(&table, "Seen on %s: %s.\n\n| what | seen |\n| --- | --- |\n", time.Now().UTC().Format(time.DateOnly), results.versions)
+	for _, r := range results.rows {
+		fmt.Fprintf(&table, "| %s | %s |\n", r.what, r.seen)
+	}
+	return os.WriteFile(path, slices.Concat(before, []byte(begin), table.Bytes(), []byte(end), after), 0o644)
+}
