@@ -88,45 +88,33 @@ func TestAServiceThatOverrunsTheGraceIsKilledByBroodIfTheBudgetFits(t *testing.T
 	}
 }
 
+// The clock of the period starts before the hook. One that does not end uses it
+// up, and what is left then is 2 s.
 func TestPreStopTakesItsTimeFromTheSamePeriod(t *testing.T) {
 	t.Parallel()
 	need(t)
-	p := start(t, "default", spec{
-		name: "prestop", words: "/guest, serve", hold: true, pod: "terminationGracePeriodSeconds: 10",
-		c:   "lifecycle: {preStop: {sleep: {seconds: 4}}}",
-		env: map[string]string{"BROOD_PROCESSES": "1", "BROOD_STOP_TIMEOUT": "5s"},
-	})
-	p.awaitReady()
-	log := p.follow("c")
-	log.await(1, "slot=1 ready")
-	began := time.Now()
-	ended, _ := p.delete()
-	term := log.whole().await(1, "msg=stopping").Sub(began)
-	if term < 4*time.Second || ended.State.Terminated.ExitCode != 0 {
-		t.Errorf("TERM after %v, code %d; want 4 s at least, and 0", term, ended.State.Terminated.ExitCode)
+	for _, c := range []struct{ name, hook, period, budget, what string }{
+		{"prestop", "sleep: {seconds: 4}", "10", "5s", "preStop `sleep` 4 s, period 10 s, `--stop-timeout 5s`"},
+		{"prestop-long", "exec: {command: [/guest, serve]}", "4", "auto", "preStop that hangs, period 4 s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "default", spec{
+				name: c.name, words: "/guest, serve", hold: true, pod: "terminationGracePeriodSeconds: " + c.period, c: "lifecycle: {preStop: {" + c.hook + "}}",
+				env: map[string]string{"BROOD_PROCESSES": "1", "BROOD_STOP_TIMEOUT": c.budget, "BROOD_FINISH": "/guest say all have ended"},
+			})
+			p.awaitReady()
+			log := p.follow("c")
+			log.await(1, "slot=1 ready")
+			began := time.Now()
+			ended, _ := p.delete()
+			term, end := log.whole().await(1, "msg=stopping").Sub(began), ended.State.Terminated
+			if term < 4*time.Second || end.ExitCode != 0 || len(log.with("all have ended")) != 1 {
+				t.Errorf("TERM after %v, code %d; want 4 s at least, 0, and the finish hook", term, end.ExitCode)
+			}
+			record(t, 32, c.what, "TERM after %.1f s; workers that end at once; finish hook; %d `%s`", term.Seconds(), end.ExitCode, end.Reason)
+		})
 	}
-	record(t, 32, "preStop `sleep` 4 s, period 10 s, `--stop-timeout 5s`", "TERM after %.1f s, %d `%s`", term.Seconds(), ended.State.Terminated.ExitCode, ended.State.Terminated.Reason)
-}
-
-// A preStop hook that does not end uses the period up: what is left is 2 s.
-func TestAPreStopThatTakesThePeriodLeavesBroodTwoSeconds(t *testing.T) {
-	t.Parallel()
-	need(t)
-	p := start(t, "default", spec{
-		name: "prestop-long", words: "/guest, serve", hold: true, pod: "terminationGracePeriodSeconds: 4",
-		c:   "lifecycle: {preStop: {exec: {command: [/guest, serve]}}}",
-		env: map[string]string{"BROOD_PROCESSES": "1", "BROOD_FINISH": "/guest say all have ended"},
-	})
-	p.awaitReady()
-	log := p.follow("c")
-	log.await(1, "slot=1 ready")
-	began := time.Now()
-	ended, _ := p.delete()
-	term := log.whole().await(1, "msg=stopping").Sub(began)
-	if term < 4*time.Second || ended.State.Terminated.ExitCode != 0 || len(log.with("all have ended")) != 1 {
-		t.Errorf("TERM after %v, code %d, want 4 s at least, 0, and the finish hook", term, ended.State.Terminated.ExitCode)
-	}
-	record(t, 33, "preStop that hangs, period 4 s", "TERM after %.1f s; workers that end at once still get a finish hook, %d `%s`", term.Seconds(), ended.State.Terminated.ExitCode, ended.State.Terminated.Reason)
 }
 
 // Its containers start in order and end in reverse, which is what a sidecar is
