@@ -30,11 +30,11 @@ func TestHowAContainerEndedIsSeenFromOutside(t *testing.T) {
 		},
 		{
 			name: "end-usage", words: "/guest, serve", env: map[string]string{"BROOD_STOP_TIMEOUT": "soon"},
-			what: "a setting that brood does not take", code: 2, reason: "Error",
+			what: "a setting that brood does not take", code: 2, reason: "Error", message: "exiting with code 2: usage",
 		},
 		{
 			name: "end-missing", words: "/no-such-service",
-			what: "brood does not find the service", code: 127, reason: "Error",
+			what: "brood does not find the service", code: 127, reason: "Error", message: "exiting with code 127: start-failed",
 		},
 		{
 			name: "end-no-brood", c: "command: [/no-such-brood]",
