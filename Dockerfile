@@ -25,7 +25,7 @@ ARG VERSION=
 ARG REVISION=
 ARG TAGS=
 RUN package=github.com/brood-init/brood/entrypoint; \
-    GOARCH=${TARGETARCH:-$(go env GOARCH)} go build -trimpath -tags "$TAGS" \
+    GOARCH=${TARGETARCH:-$(go env GOARCH)} go build -trimpath -tags "nethttpomithttp2 $TAGS" \
       -ldflags "-s -w ${VERSION:+-X $package.version=$VERSION} ${REVISION:+-X $package.commit=$REVISION}" \
       -o /out/brood ./cmd/brood
 

@@ -7,7 +7,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 GOLANGCI := go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
-STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+# brood speaks no HTTP/2: without it the binary is half a megabyte smaller.
+TAGS := nethttpomithttp2
+STATIC = CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
 BENCHFLAGS ?=
@@ -26,7 +28,7 @@ build: go ## bin/brood, a static binary
 
 .PHONY: binaries
 binaries: build ## bin/brood, and bin/brood-webconfig with TLS and passwords
-	$(STATIC) -tags $(TAGGED) -o bin/brood-webconfig ./cmd/brood
+	$(STATIC) -tags $(TAGS),$(TAGGED) -o bin/brood-webconfig ./cmd/brood
 
 .PHONY: demo
 demo: build ## brood with three workers of a web service, for you to watch

@@ -79,7 +79,7 @@ func (l *lab) buildBrood(binary string) error {
 		return err
 	}
 	l.brood = filepath.Join(l.bin, "brood")
-	cmd := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.brood, "github.com/brood-init/brood/cmd/brood")
+	cmd := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-tags=nethttpomithttp2", "-ldflags=-s -w", "-o", l.brood, "github.com/brood-init/brood/cmd/brood")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return l.execute(cmd)
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"sync"
 )
 
 //go:embed page.css
@@ -23,10 +22,10 @@ const logo = `<svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable
 
 // policy allows the one script and the one style that are on the page, by their
 // hashes, and requests to where the page has come from.
-var policy = sync.OnceValue(func() string {
+func policy() string {
 	return "default-src 'none'; script-src '" + hash(script) + "'; style-src '" + hash(style) + "'; connect-src 'self'; img-src data:; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-})
+}
 
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))

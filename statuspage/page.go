@@ -3,6 +3,7 @@ package statuspage
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/brood-init/brood/fanout"
@@ -36,11 +37,15 @@ type Page struct {
 	memory  memory
 	history history
 	places  chan struct{}
+	policy  func() string // made once, when it is first needed
 }
 
 // New returns a page. It is cheap.
 func New(source Source) *Page {
-	return &Page{source: source, memory: memory{reason: source.Reason}, places: make(chan struct{}, makers)}
+	return &Page{
+		source: source, memory: memory{reason: source.Reason},
+		places: make(chan struct{}, makers), policy: sync.OnceValue(policy),
+	}
 }
 
 const (
@@ -71,7 +76,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	h.Set("Content-Security-Policy", policy())
+	h.Set("Content-Security-Policy", p.policy())
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

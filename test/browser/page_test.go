@@ -42,6 +42,7 @@ func TestThePageInABrowser(t *testing.T) {
 	t.Run("can be read in light and dark", func(t *testing.T) { canBeRead(t, p.with(t)) })
 	t.Run("fits on a phone", func(t *testing.T) { fitsOnAPhone(t, p.with(t)) })
 	t.Run("follows without being loaded again", func(t *testing.T) { follows(t, b, p.with(t)) })
+	t.Run("fits on every screen", func(t *testing.T) { fitsOnEveryScreen(t, p.with(t)) })
 	t.Run("is there without its script", func(t *testing.T) { isThereWithoutScript(t, p.with(t)) })
 	p.quiet()
 	t.Run("tells when nobody answers", func(t *testing.T) {
@@ -188,6 +189,18 @@ func fitsOnAPhone(t *testing.T, p *tab) {
 		t.Errorf("a worker is laid out as %s", got)
 	}
 	p.picture("phone")
+	p.do(emulation.ClearDeviceMetricsOverride())
+}
+
+// fitsOnEveryScreen is asked when ends have made the rows as long as they get.
+func fitsOnEveryScreen(t *testing.T, p *tab) {
+	for _, width := range []int64{320, 480, 768, 1024, 1119, 1121, 1280, 1920} {
+		p.do(emulation.SetDeviceMetricsOverride(width, 800, 1, false))
+		evaluate[bool](p, `document.querySelectorAll("[data-label=Age]").forEach((e) => e.textContent = "59 min 59 s") ?? true`)
+		if is := evaluate[int64](p, `document.scrollingElement.scrollWidth`); is > width {
+			t.Errorf("the page is %d pixels wide on a screen of %d", is, width)
+		}
+	}
 	p.do(emulation.ClearDeviceMetricsOverride())
 }
 

@@ -184,7 +184,7 @@ func TestProbesHaveAListenerOfTheirOwn(t *testing.T) {
 func protected(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "brood")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "webconfig", "-o", program, "github.com/brood-init/brood/cmd/brood")
+	build := exec.Command("go", "build", "-trimpath", "-tags=nethttpomithttp2,webconfig", "-o", program, "github.com/brood-init/brood/cmd/brood")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

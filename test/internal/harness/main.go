@@ -100,7 +100,7 @@ func install() (remove func(), err error) {
 
 // Build makes a program of a package, flags before it, as brood is built.
 func Build(path string, args ...string) error {
-	build := exec.Command("go", append([]string{"build", "-trimpath", "-o", path}, args...)...)
+	build := exec.Command("go", append([]string{"build", "-trimpath", "-tags=nethttpomithttp2", "-o", path}, args...)...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return errors.New("go build: " + string(out))
