@@ -78,9 +78,11 @@ func TestTheDaemonOfAnEndedWorkerIsItsSlots(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		daemon := filepath.Join(t.TempDir(), "daemon")
 		b := m.StartWith(t, harness.Options{
-			Args: []string{"-n1", "--log-level=debug", "--restart-backoff", "10ms..10ms", "--", "sh", "-c",
+			Args: []string{
+				"-n1", "--log-level=debug", "--restart-backoff", "10ms..10ms", "--", "sh", "-c",
 				`test $BROOD_INCARNATION = 2 && exec sleep 300; (setsid sh -c 'echo $$ >$DAEMON.new; mv $DAEMON.new $DAEMON; exec sleep 300' &)
-				until test -e $DAEMON; do sleep 0.01; done; exit 3`},
+				until test -e $DAEMON; do sleep 0.01; done; exit 3`,
+			},
 			Env: []string{"DAEMON=" + daemon},
 		})
 		b.WaitLog("worker started", "incarnation=2")

@@ -16,6 +16,8 @@ var scenarios = []struct {
 	{"limits of the groups around count where they can be seen", around},
 	{"a changed cpu.max is followed up and down", follows},
 	{"a worker out of memory is replaced and counted", outOfMemory},
+	{"a worker whose child is out of memory says so", childOutOfMemory},
+	{"with memory.oom.group brood warns", warns},
 	{"with memory.oom.group brood dies with its worker", groupOutOfMemory},
 	{"at pids.max a start fails and is tried again", outOfTasks},
 	{"the metrics are those of the group", figures},
@@ -106,6 +108,25 @@ func outOfMemory(s *scene, c *container) {
 	if c.said.count("worker exited", "slot=2") != 0 {
 		s.wrongf("the worker in slot 2 has ended as well")
 	}
+	c.stop(s)
+}
+
+func childOutOfMemory(s *scene, c *container) {
+	c.set(s, "memory.max", "64M", "memory.oom.group", "0")
+	c.start(s, "-n2", "--", "/guest", "parent", "200", "5")
+	c.await(s, 1, "worker exited", "slot=1", "code=5", "reason=failed", "oom_kills=1")
+	c.await(s, 2, "ready")
+	c.stop(s)
+	if c.said.count("memory.oom.group") != 0 {
+		s.wrongf("brood warns of what is not so")
+	}
+}
+
+func warns(s *scene, c *container) {
+	c.set(s, "memory.max", "64M", "memory.oom.group", "1")
+	c.start(s, "-n1", "--", "/guest", "serve")
+	c.await(s, 1, "level=WARN", "memory.oom.group is 1", "singleProcessOOMKill")
+	c.await(s, 1, "ready")
 	c.stop(s)
 }
 
