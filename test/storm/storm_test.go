@@ -66,7 +66,19 @@ func storm(t *testing.T, m harness.Mode, exits int) {
 	if err := harness.Touch(gate); err != nil {
 		t.Fatal(err)
 	}
-	harness.Until(t, "all workers sleep", func() bool {
+	harness.Until(t, "all workers sleep, and brood knows of them", func() bool {
+		known := 0
+		for _, line := range b.Stderr.All() {
+			switch {
+			case strings.Contains(line, `msg="worker started"`):
+				known++
+			case strings.Contains(line, `msg="worker exited"`):
+				known--
+			}
+		}
+		if known != slots {
+			return false
+		}
 		children := harness.Children(b.PID)
 		for _, c := range children {
 			if c.Comm != "sleep" {
