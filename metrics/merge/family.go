@@ -143,23 +143,36 @@ func (p *Page) unwritable(f *family, name []byte) bool {
 // outName is the name of the family in the page's format: in OpenMetrics a
 // counter's family has no _total, and in text it does.
 func (p *Page) outName(f *family) string {
-	total := strings.HasSuffix(f.name, "_total")
 	switch {
 	case p.in == p.style.Format:
-	case p.in == Text && f.kind == counter && total:
-		return strings.TrimSuffix(f.name, "_total")
+	case p.in == Text && p.losesTotal(f):
+		return strings.TrimSuffix(f.name, total)
 	case p.in == OpenMetrics && f.kind == counter:
-		return f.name + "_total"
+		return f.name + total
 	case p.in == OpenMetrics && f.kind == info:
 		return f.name + "_info"
 	}
 	return f.name
 }
 
+const total = "_total"
+
+// losesTotal reports whether a family of text is a counter in OpenMetrics. Where
+// a gauge x stands beside a counter x_total, which text allows, it has no type:
+// both would be called x.
+func (p *Page) losesTotal(f *family) bool {
+	base, ok := strings.CutSuffix(f.name, total)
+	if !ok || f.kind != counter {
+		return false
+	}
+	other, taken := p.byName[base]
+	return !taken || p.families[other].samples == 0
+}
+
 // outKind is the family's type in the page's format.
 func (p *Page) outKind(f *family) kind {
 	switch {
-	case p.style.Format == OpenMetrics && p.in == Text && f.kind == counter && !strings.HasSuffix(f.name, "_total"):
+	case p.style.Format == OpenMetrics && p.in == Text && f.kind == counter && !p.losesTotal(f):
 		return untyped
 	case p.style.Format == Text && (f.kind == info || f.kind == stateSet):
 		return gauge

@@ -199,6 +199,20 @@ h_count{worker="1"} 1
 u{worker="1"} 1
 `,
 		},
+		"a gauge beside a counter of its name stays there": {
+			style: style(OpenMetrics),
+			answers: []answer{
+				text("# TYPE x_total counter", "x_total 1", "# TYPE x gauge", "x 2"),
+				openMetrics("# TYPE x gauge", "x 3", "# TYPE x counter", "x_total 4"),
+			},
+			want: `# TYPE x gauge
+x{worker="1"} 2
+x{worker="2"} 3
+# TYPE x_total unknown
+x_total{worker="1"} 1
+x_total{worker="2"} 4
+`,
+		},
 		"OpenMetrics becomes text": {
 			answers: []answer{
 				text("# TYPE a_total counter", "a_total 2"),

@@ -75,11 +75,12 @@ func (c *clients) of(t Target) *client {
 type answer struct {
 	page merge.Page
 	body []byte
+	took int64 // bytes of what all answers may have together
 	zip  gzip.Reader
 }
 
 // fetch reads a worker's answer into the body, and returns what format it claims
-// to be in. It takes from room what the answers of a round may have in bytes.
+// to be in. It takes from room what all answers may have in bytes.
 func (a *answer) fetch(ctx context.Context, c *client, accept string, room *atomic.Int64) (contentType string, err error) {
 	request, err := c.page.Request(ctx, c.target.Place)
 	if err != nil {
@@ -127,7 +128,8 @@ func (a *answer) read(body io.Reader, room *atomic.Int64) error {
 		}
 		n, err := body.Read(a.body[len(a.body):cap(a.body)])
 		a.body = a.body[:len(a.body)+n]
-		if len(a.body) > mostBody || room.Add(-int64(n)) < 0 {
+		a.took += int64(n)
+		if room.Add(-int64(n)) < 0 || len(a.body) > mostBody {
 			return errTooLarge
 		}
 		if err == io.EOF { //nolint:errorlint // readers return it bare

@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/brood-init/brood/metrics/merge"
@@ -18,7 +17,6 @@ type round struct {
 	only     []string
 	key      string
 	deadline time.Time
-	bytes    atomic.Int64 // what is left of mostBytes
 
 	users int // guarded by the scraper's mu
 	done  chan struct{}
@@ -43,7 +41,7 @@ func (r *round) run() {
 	answers, results := r.ask(targets)
 	defer func() {
 		for _, a := range answers {
-			s.answers.Put(a)
+			s.done(a)
 		}
 	}()
 	s.last.Store(&results)
@@ -106,7 +104,7 @@ func (r *round) one(ctx context.Context, t Target) (*answer, Result) {
 	result.Took = time.Since(begun)
 	if err != nil {
 		s.failures[reasonOf(err)].Add(1)
-		s.answers.Put(a)
+		s.done(a)
 		return nil, result
 	}
 	result.Up, result.Samples = true, a.page.Samples()
@@ -122,7 +120,7 @@ func (r *round) read(ctx context.Context, t Target, a *answer) (err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, perWorker)
 	defer cancel()
-	contentType, err := a.fetch(ctx, r.scraper.clients.of(t), r.style.Accept(), &r.bytes)
+	contentType, err := a.fetch(ctx, r.scraper.clients.of(t), r.style.Accept(), &r.scraper.room)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const (
 	perWorker = time.Second // from connecting to the last byte
 	atOnce    = 64          // workers that are asked at the same time
 	mostBody  = 4 << 20     // bytes of an answer, as it is after decompression
-	mostBytes = 64 << 20    // of all answers of a round
+	mostBytes = 64 << 20    // of all answers that are held at the same time
 	// mostSamples is what one worker may have.
 	mostSamples = 20_000
 	// mostIdle bounds a page that is kept for the next round, in bytes.
@@ -58,8 +58,9 @@ type Result struct {
 type Scraper struct {
 	o       Options
 	clients clients
-	answers sync.Pool // of *answer
-	pages   sync.Pool // of *[]byte
+	answers sync.Pool    // of *answer
+	pages   sync.Pool    // of *[]byte
+	room    atomic.Int64 // what is left of mostBytes
 
 	last     atomic.Pointer[[]Result]
 	failures [failureCount]atomic.Uint64
@@ -75,7 +76,9 @@ func New(o Options) *Scraper {
 	if o.Panicked == nil {
 		o.Panicked = func(any, []byte) {}
 	}
-	return &Scraper{o: o, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round)}
+	s := &Scraper{o: o, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round)}
+	s.room.Store(mostBytes)
+	return s
 }
 
 // Last is what the round that ended last has found, by ascending slot.
@@ -132,7 +135,6 @@ func (s *Scraper) join(ctx context.Context, style merge.Style, only []string) *r
 		scraper: s, style: style, only: only, key: key, deadline: deadline,
 		page: s.newPage(), done: make(chan struct{}), users: 2, // the caller, and run
 	}
-	r.bytes.Store(mostBytes)
 	s.rounds[key] = r
 	go r.run()
 	return r
@@ -145,6 +147,13 @@ func roundEnd(ctx context.Context) time.Time {
 		return time.Now().Add(5 * time.Second)
 	}
 	return deadline.Add(-time.Until(deadline) / 5)
+}
+
+// done is called when an answer is not needed any more.
+func (s *Scraper) done(a *answer) {
+	s.room.Add(a.took)
+	a.took = 0
+	s.answers.Put(a)
 }
 
 func (s *Scraper) newPage() *[]byte {

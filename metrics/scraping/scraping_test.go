@@ -201,6 +201,9 @@ func TestAWorkerThatMisbehavesCostsOnlyItsOwnSeries(t *testing.T) {
 					t.Errorf("%s is counted %d times", reason, n)
 				}
 			}
+			if n := b.room.Load(); n != mostBytes {
+				t.Errorf("%d bytes are taken for ever", mostBytes-n)
+			}
 			if b.panics.Load() != 0 {
 				t.Error("there was a panic")
 			}
@@ -218,6 +221,29 @@ func manySeries(n int) string {
 		fmt.Fprintf(&page, "a{b=\"%d\"} 1\n", i)
 	}
 	return page.String()
+}
+
+func TestAnswersTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	workers := make([]http.Handler, 4)
+	for i := range workers {
+		workers[i] = says(manySeries(1000))
+	}
+	b := newBrood(t, workers...)
+	b.room.Store(int64(5 * len(manySeries(1000)) / 2))
+	page := b.collect(t)
+	up := 0
+	for _, r := range b.Last() {
+		if r.Up {
+			up++
+		}
+	}
+	if up == 0 || up > 2 || strings.Count(page, "\na{") != up*1000 || b.Failed()[tooLarge] != uint64(4-up) {
+		t.Errorf("%d are up, failures are %v", up, b.Failed())
+	}
+	if b.room.Load() != int64(5*len(manySeries(1000))/2) {
+		t.Error("the room has changed")
+	}
 }
 
 func TestAHundredHangingWorkersTakeNoLongerThanTheirTime(t *testing.T) {
