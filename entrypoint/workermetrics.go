@@ -2,6 +2,7 @@ package entrypoint
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/brood-init/brood/fanout"
@@ -31,6 +32,9 @@ func (w *window) newScraper() *scraping.Scraper {
 		Page:    page,
 		Targets: func() []scraping.Target { return scrapeTargets(w.engine.Snapshot()) },
 		Rules:   merge.Rules{Label: "worker", Reserved: reservedMetric},
+		Missing: func(t scraping.Target, reason string, err error) {
+			w.log.write(warnLine("metrics of a worker are missing", slog.Int("slot", t.Slot), slog.String("reason", reason), slog.String("error", err.Error())))
+		},
 		Panicked: func(value any, stack []byte) {
 			w.report(fmt.Errorf("cannot merge the workers' metrics: internal error: %v\n%s", value, stack))
 		},

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -99,7 +100,7 @@ func (a *answer) fetch(ctx context.Context, c *client, accept string, room *atom
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return "", errStatus
+		return "", fmt.Errorf("%w but %d", errStatus, response.StatusCode)
 	}
 	var body io.Reader = response.Body
 	switch strings.ToLower(response.Header.Get("Content-Encoding")) {

@@ -55,7 +55,7 @@ func (s *Scraper) drop(d merge.Dropped) {
 }
 
 var (
-	errStatus   = errors.New("the answer is not 200 OK")
+	errStatus   = errors.New("the answer is not 200")
 	errTooLarge = errors.New("the answer is too large")
 	errEncoding = errors.New("the answer is compressed in an unknown way")
 	errInternal = errors.New("internal error")

@@ -103,7 +103,7 @@ func (r *round) one(ctx context.Context, t Target) (*answer, Result) {
 	err := r.read(ctx, t, a)
 	result.Took = time.Since(begun)
 	if err != nil {
-		s.failures[reasonOf(err)].Add(1)
+		s.failed(t, err)
 		s.done(a)
 		return nil, result
 	}

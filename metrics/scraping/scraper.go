@@ -42,6 +42,9 @@ type Options struct {
 	Targets func() []Target
 	// Rules are those of the merge; Samples is set here.
 	Rules merge.Rules
+	// Missing is told why a worker's page could not be had, once for each reason
+	// of a process, from any goroutine. It must not block.
+	Missing func(t Target, reason string, err error)
 	// Panicked is told of a panic, from a goroutine of its own.
 	Panicked func(value any, stack []byte)
 }
@@ -68,15 +71,25 @@ type Scraper struct {
 
 	mu     sync.Mutex
 	rounds map[string]*round // under way
+	told   map[int]told      // by slot
+}
+
+// told is what was said of a process already.
+type told struct {
+	incarnation int
+	reasons     [failureCount]bool
 }
 
 // New returns a Scraper. It asks nobody before Collect is called.
 func New(o Options) *Scraper {
 	o.Rules.Samples = mostSamples
+	if o.Missing == nil {
+		o.Missing = func(Target, string, error) {}
+	}
 	if o.Panicked == nil {
 		o.Panicked = func(any, []byte) {}
 	}
-	s := &Scraper{o: o, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round)}
+	s := &Scraper{o: o, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round), told: make(map[int]told)}
 	s.room.Store(mostBytes)
 	return s
 }
@@ -147,6 +160,24 @@ func roundEnd(ctx context.Context) time.Time {
 		return time.Now().Add(5 * time.Second)
 	}
 	return deadline.Add(-time.Until(deadline) / 5)
+}
+
+// failed counts what has gone wrong with a target, and says so once.
+func (s *Scraper) failed(t Target, err error) {
+	reason := reasonOf(err)
+	s.failures[reason].Add(1)
+	s.mu.Lock()
+	was := s.told[t.Slot]
+	if was.incarnation != t.Incarnation {
+		was = told{incarnation: t.Incarnation}
+	}
+	isNew := !was.reasons[reason]
+	was.reasons[reason] = true
+	s.told[t.Slot] = was
+	s.mu.Unlock()
+	if isNew {
+		s.o.Missing(t, Failures()[reason], err)
+	}
 }
 
 // done is called when an answer is not needed any more.

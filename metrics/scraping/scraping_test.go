@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,12 +41,13 @@ type brood struct {
 	*Scraper
 	targets atomic.Pointer[[]Target]
 	panics  atomic.Int64
+	missing chan string
 	dir     string
 }
 
 func newBrood(t *testing.T, workers ...http.Handler) *brood {
 	t.Helper()
-	b := &brood{dir: t.TempDir()}
+	b := &brood{dir: t.TempDir(), missing: make(chan string, 100)}
 	page, err := probe.ParsePage("unix://" + b.dir + "/{slot}.sock:/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +72,9 @@ func newBrood(t *testing.T, workers ...http.Handler) *brood {
 	b.targets.Store(&targets)
 	b.Scraper = New(Options{
 		Page: page, Targets: func() []Target { return *b.targets.Load() }, Rules: merge.Rules{Label: "worker"},
+		Missing: func(t Target, reason string, _ error) {
+			b.missing <- fmt.Sprint(t.Slot, ".", t.Incarnation, " ", reason)
+		},
 		Panicked: func(any, []byte) { b.panics.Add(1) },
 	})
 	t.Cleanup(func() { b.clients.keep(nil) })
@@ -221,6 +226,37 @@ func manySeries(n int) string {
 		fmt.Fprintf(&page, "a{b=\"%d\"} 1\n", i)
 	}
 	return page.String()
+}
+
+func TestWhatIsMissingIsToldOnceForAProcess(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	b := newBrood(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if broken.Load() {
+			_, _ = io.WriteString(w, "no metrics")
+			return
+		}
+		http.Error(w, "later", http.StatusTeapot)
+	}))
+	var said []string
+	collect := func(times int) {
+		for range times {
+			b.collect(t)
+		}
+		for len(b.missing) > 0 {
+			said = append(said, <-b.missing)
+		}
+	}
+	collect(3)
+	broken.Store(true)
+	collect(3)
+	broken.Store(false)
+	collect(3)
+	b.targets.Store(&[]Target{{Slot: 1, Incarnation: 2, Place: expand.Values{Slot: 1, Count: 1}}})
+	collect(2)
+	if want := []string{"1.1 status", "1.1 format", "1.2 status"}; !slices.Equal(said, want) {
+		t.Errorf("it says %q, not %q", said, want)
+	}
 }
 
 func TestAnswersTogetherAreBounded(t *testing.T) {

@@ -217,6 +217,9 @@ func TestBadWorkersCostOnlyTheirOwnSeries(t *testing.T) {
 			t.Errorf("no failure is counted as %s: %v", reason, got)
 		}
 	}
+	if n := b.Stderr.Count("metrics of a worker are missing", "slot=3", "reason=format"); n != 1 {
+		t.Errorf("the log has it %d times that worker 3 talks nonsense", n)
+	}
 	b.SlotAfter(5, first)
 	b.Stop(t, 0)
 }
