@@ -92,10 +92,10 @@ func TestDispatch(t *testing.T) {
 		{"help me", answer{true, 2, "", "brood: cannot use help \"me\": there is no such verb, want status, scale, reload, stop, events, health, check, version, completion or help\n"}},
 		{"version now", answer{true, 2, "", "brood: cannot use version \"now\": it takes no more words; a command called version needs -- before it\n"}},
 		{"version -o xml", answer{true, 2, "", "brood: cannot use --output \"xml\": want text or json\n"}},
-		{"version --outptu json", answer{true, 2, "", "brood: cannot use --outptu: there is no such flag (brood --help lists all)\n"}},
+		{"version --outptu json", answer{true, 2, "", "brood: cannot use --outptu: there is no such flag (--help lists all)\n"}},
 		{"completion", answer{true, 2, "", "brood: cannot use completion: want bash, zsh or fish\n"}},
 		{"completion tcsh", answer{true, 2, "", "brood: cannot use completion \"tcsh\": want bash, zsh or fish\n"}},
-		{"check --proceses 3", answer{true, 2, "", "brood: cannot use --proceses: there is no such flag, did you mean --processes? (brood --help lists all)\n"}},
+		{"check --proceses 3", answer{true, 2, "", "brood: cannot use --proceses: there is no such flag, did you mean --processes? (--help lists all)\n"}},
 		{"check -n x -- ls", answer{true, 2, "", "brood: cannot use --processes \"x\": want a number from 0 to 100000, or auto\n"}},
 		{"check -n 1 reload", answer{true, 2, "", "brood: cannot use reload: it is a verb, which comes first: brood reload; a command of that name needs -- before it\n"}},
 	} {

@@ -32,7 +32,7 @@ func (e *UsageError) Error() string {
 	return fmt.Sprintf("cannot use %s %s: %s", oneLine(e.Setting), quote(e.Value), oneLine(e.Remedy))
 }
 
-const seeHelp = " (brood --help lists all)"
+const seeHelp = " (--help lists all)"
 
 // quote shows a value within one line, cut when it is very long.
 func quote(value string) string {

@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brood-init/brood/fanout"
-	"github.com/brood-init/brood/internal/proc"
-	"github.com/brood-init/brood/pidfiles"
 )
 
 // DaemonAction is what --daemon does.
@@ -151,61 +148,6 @@ func lsbStartCode(code int) int {
 		return code
 	}
 	return codeDaemonFailed
-}
-
-// directories opens those in which this service may be listed: the one that was
-// asked for, or the default ones that exist. Where the workers' user has one, it
-// comes after that of the master. The caller closes them.
-func (d *daemon) directories() ([]*pidfiles.Dir, error) {
-	options := pidfiles.Options{Existing: true, Sys: pidfiles.Sys{Proc: proc.FS("").Ours()}}
-	theirs := options
-	theirs.OwnerUID = d.cfg.workersOwner()
-	if setting, explicit := d.cfg.explicitPIDFile(); explicit {
-		pattern, err := pidfiles.Parse(setting)
-		if err != nil {
-			return nil, err
-		}
-		patterns := []pidfiles.Pattern{pattern}
-		if own := filepath.Dir(ownPattern(pattern.String())); own != pattern.Dir() {
-			patterns = []pidfiles.Pattern{pattern.In(own), pattern}
-		}
-		return openAll(patterns, theirs)
-	}
-	var found []*pidfiles.Dir
-	for _, path := range pidfiles.DefaultDirs(os.Getuid(), os.Getenv, pidfiles.MountNamespace) {
-		dir, err := pidfiles.OpenFirst([]string{path}, d.cfg.program.pidFile(), options)
-		if err != nil {
-			continue
-		}
-		found = append(found, dir)
-		if theirs.OwnerUID != 0 {
-			p := dir.Pattern()
-			more, err := openAll([]pidfiles.Pattern{p.In(filepath.Join(p.Dir(), strconv.Itoa(theirs.OwnerUID)))}, theirs)
-			if err == nil {
-				found = append(found, more...)
-			}
-		}
-	}
-	return found, nil
-}
-
-// openAll opens those directories that exist, or none and says why.
-func openAll(patterns []pidfiles.Pattern, options pidfiles.Options) ([]*pidfiles.Dir, error) {
-	var found []*pidfiles.Dir
-	for _, p := range patterns {
-		dir, err := pidfiles.Open(p, options)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			for _, dir := range found {
-				err = errors.Join(err, dir.Close())
-			}
-			return nil, err
-		default:
-			found = append(found, dir)
-		}
-	}
-	return found, nil
 }
 
 // detachedMarker is the variable that makes a process the daemon. It names who

@@ -214,7 +214,7 @@ func (d *daemon) followOther() (code int, decided bool) {
 // findMaster returns the living master and its control socket, or nil. The
 // caller closes it.
 func (d *daemon) findMaster() (*pidfiles.Registered, string, error) {
-	dirs, err := d.directories()
+	sites, err := d.sites()
 	if err != nil {
 		return nil, "", err
 	}
@@ -222,12 +222,12 @@ func (d *daemon) findMaster() (*pidfiles.Registered, string, error) {
 		found *pidfiles.Registered
 		path  string
 	)
-	for _, dir := range dirs {
+	for _, s := range sites {
 		if found == nil {
-			found, _ = dir.FindMaster() // what is wrong with the file is wrong with a dead one
-			path, _ = d.cfg.controlPath(dir.Pattern().String())
+			found, _ = s.own.FindMaster() // what is wrong with the file is wrong with a dead one
+			path, _ = d.cfg.controlPath(s.own.Pattern().String())
 		}
-		_ = dir.Close()
+		s.close()
 	}
 	return found, path, nil
 }

@@ -19,18 +19,18 @@ import (
 // stop stops what runs, and what a dead master has left. quiet leaves out that
 // there was nothing to do.
 func (d *daemon) stop(quiet bool) int {
-	dirs, err := d.directories()
+	sites, err := d.sites()
 	if err != nil {
 		return d.fail("stop", err)
 	}
 	any := false
-	for _, dir := range dirs {
+	for _, s := range sites {
 		var did bool
 		if err == nil {
-			did, err = d.stopIn(dir)
+			did, err = d.stopAt(s)
 		}
 		any = any || did
-		_ = dir.Close()
+		s.close()
 	}
 	switch {
 	case err != nil:
@@ -55,26 +55,29 @@ var (
 	errStillThere  = errors.New("it does not end")
 )
 
-// stopIn stops everybody who is listed in a directory: the master, which stops
+// stopAt stops everybody who is listed at a site: the master, which stops
 // the others, or the others of a master that is dead. When it returns without
 // an error, nobody is left and no file is.
-func (d *daemon) stopIn(dir *pidfiles.Dir) (did bool, err error) {
+func (d *daemon) stopAt(s site) (did bool, err error) {
 	patience := time.Now().Add(d.cfg.schedule().Budget + margin + killedEnds)
-	for !dir.Empty() {
-		if master, _ := dir.FindMaster(); master != nil {
+	for !s.empty() {
+		if master, _ := s.own.FindMaster(); master != nil {
 			did = true
-			err = d.endMaster(dir, master)
+			err = d.endMaster(s.own, master)
 			master.Close()
 			if err != nil {
 				return did, err
 			}
 			continue // its files: they are gone, unless it was killed
 		}
-		lock, err := dir.LockDead()
+		lock, err := s.own.LockDead()
 		switch {
 		case err == nil:
-			some, err := d.endListed(dir)
-			return did || some, errors.Join(err, d.sweepSockets(dir), lock.Release())
+			for _, dir := range s.listed {
+				some, endErr := d.endListed(dir)
+				did, err = did || some, errors.Join(err, endErr)
+			}
+			return did, errors.Join(err, d.sweepSockets(s.own), lock.Release())
 		case !errors.Is(err, pidfiles.ErrMasterAlive), time.Now().After(patience):
 			return did, err // one in another PID namespace, say
 		}

@@ -364,3 +364,34 @@ func TestALockOfSomebodyElsewhereIsAnErrorInTheEnd(t *testing.T) {
 	}
 	p.nothingRuns()
 }
+
+// The PID files of workers of another user are in that user's directory, and
+// the master's file and sockets are not.
+func TestADaemonWithWorkersOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		harness.Missing(t, "only root can start workers as another user")
+	}
+	p := newPlace(t)
+	for dir := p.dir; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service := []string{"--user=65534:65534", "-n2", "--", "sleep", "300"}
+	p.want(0, "started", append([]string{"--start"}, service...)...)
+	p.want(0, "runs already", append([]string{"--start"}, service...)...)
+	p.want(0, "stopped", "--stop", "--user=65534:65534")
+	p.nothingRuns()
+	p.want(0, "started", append([]string{"--start"}, service...)...)
+	master, err := strconv.Atoi(strings.TrimSpace(harness.Content(filepath.Join(p.dir, "run-master", "web.master.pid"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = harness.Kill(master, unix.SIGKILL)
+	harness.Until(t, "the master is gone", func() bool { return !harness.Alive(master) })
+	p.want(0, "", "--stop", "--user=65534:65534")
+	p.nothingRuns()
+	if left, _ := os.ReadDir(filepath.Join(p.dir, "run-master")); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
