@@ -1,5 +1,6 @@
 // Fetches the page again and puts what has changed into the document, so that
 // focus, scrolling and selection stay where they are.
+// Never by location.href: it may hold a password, with which fetch does nothing.
 (() => {
   const every = document.body.dataset.every * 1000, link = document.getElementById("link");
   const like = (now, then) => {
@@ -18,7 +19,7 @@
   };
   const look = async () => {
     try {
-      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+      const answer = await fetch(location.origin + location.pathname, { cache: "no-store", signal: AbortSignal.timeout(8000) });
       if (!answer.ok) throw answer.status;
       const then = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!then.getElementById("asof")) throw "another page";

@@ -113,14 +113,14 @@ func (v *view) worker(s *fanout.SlotView, cores, resident float64) {
 	v.raw(`</td>`)
 
 	v.cell("PID")
-	age0 := ""
 	if s.PID != 0 {
 		v.value(float64(s.PID), strconv.Itoa(s.PID))
-		age0 = age(v.now.Sub(s.Started))
 	}
 	v.raw(`</td>`)
 	v.cell("Age")
-	v.text(age0)
+	if s.PID != 0 {
+		v.text(age(v.now.Sub(s.Started)))
+	}
 	v.raw(`</td>`)
 	v.cell("Restarts")
 	v.value(float64(f.Restarts), strconv.FormatUint(f.Restarts, 10))
