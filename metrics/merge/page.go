@@ -128,9 +128,10 @@ func (p *Page) read(in Format, body []byte) error {
 
 func (p *Page) reset(rules *Rules, style Style, worker string) {
 	p.rules, p.style, p.worker = rules, style, worker
+	p.joints = [jointCount][]byte{}
 	if label := rules.Label + `="` + worker + `"`; rules.Label != "" {
 		for i, text := range [jointCount]string{label + ",", label, "{" + label + "}", "," + label} {
-			p.joints[i] = append(p.joints[i][:0], text...)
+			p.joints[i] = []byte(text)
 		}
 	}
 	clear(p.families) // for what they hold
