@@ -44,7 +44,7 @@ func (c *Config) dress(environ []string, reg registry, stdout, stderr *os.File) 
 		return d, err
 	}
 	if c.needsStage(d) {
-		stage, err := staging.New("")
+		stage, err := staging.New("/proc")
 		if err != nil {
 			return d, err
 		}

@@ -3,8 +3,10 @@ package fanout
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/brood-init/brood/internal/output"
+	"github.com/brood-init/brood/internal/preread"
 	"github.com/brood-init/brood/internal/sockets"
 	"github.com/brood-init/brood/internal/staging"
 	"github.com/brood-init/brood/reaper"
@@ -32,9 +34,9 @@ type Dress struct {
 // dressed starts a worker with everything that it gets, and lets go of what was
 // only needed for the start.
 func (h *Host) dressed(l Launch, path string, args []string) (err error) {
-	spec := h.spec(l, path, args)
+	spec, slow := h.spec(l, path, args), h.isSlow(path)
 	if l.Kind != KindWorker {
-		return h.reaper.Start(spec)
+		return h.begin(spec, staging.Attributes{}, slow)
 	}
 	if h.dress.Output != nil {
 		stdout, stderr, err := h.dress.Output.Open(l.Slot, l.Incarnation)
@@ -56,10 +58,7 @@ func (h *Host) dressed(l Launch, path string, args []string) (err error) {
 	}
 	defer done()
 	spec.Env = env
-	if attributes.Empty() {
-		return h.reaper.Start(spec)
-	}
-	return h.onStage(spec, attributes)
+	return h.begin(spec, attributes, slow)
 }
 
 // attributes are those of one worker, with the environment that goes with them.
@@ -92,8 +91,37 @@ func withoutKey(environ []string, key string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, key+"=") })
 }
 
-func (h *Host) onStage(spec reaper.Spec, a staging.Attributes) error {
-	launch, err := h.dress.Stage.Prepare(staging.Command{Path: spec.Path, Args: spec.Args, Env: spec.Env, Attributes: a})
+// slowRead is more than a disk takes that is in order.
+const slowRead = 50 * time.Millisecond
+
+// isSlow reads what the start of a program will, where waiting for it keeps
+// nobody but other starts, and reports whether that took so long that it may
+// once more.
+func (h *Host) isSlow(path string) bool {
+	began := time.Now()
+	preread.Program(h.cwd, path)
+	return time.Since(began) > slowRead
+}
+
+// begin starts a process, on the stage if it has attributes or its file comes
+// slowly: then the exec that may hang is not that of the thread that forks.
+func (h *Host) begin(spec reaper.Spec, a staging.Attributes, slow bool) error {
+	if a.Empty() && !slow {
+		return h.reaper.Start(spec)
+	}
+	stage := h.dress.Stage
+	if stage == nil {
+		var err error
+		if stage, err = staging.New("/proc"); err != nil {
+			return h.reaper.Start(spec) // it needs no stage, it would be better
+		}
+		defer stage.Close()
+	}
+	return h.onStage(stage, spec, a)
+}
+
+func (h *Host) onStage(stage *staging.Stage, spec reaper.Spec, a staging.Attributes) error {
+	launch, err := stage.Prepare(staging.Command{Path: spec.Path, Args: spec.Args, Env: spec.Env, Attributes: a})
 	if err != nil {
 		return err
 	}

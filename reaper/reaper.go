@@ -31,6 +31,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/brood-init/brood/internal/proc"
 )
 
@@ -41,6 +43,7 @@ type Reaper struct {
 	proc    proc.FS
 	orphans func(Orphans)
 
+	mask unix.Sigset_t // what those that are started block
 	wake chan struct{} // capacity 1: something may be waiting to be reaped
 
 	mu       sync.Mutex
@@ -60,7 +63,8 @@ type Options struct {
 	Orphans func(Orphans)
 }
 
-// New returns a Reaper.
+// New returns a Reaper. Call it from any thread but that of StartingThread: the
+// signals that the caller's blocks are those that all processes start with.
 func New(o Options) *Reaper {
 	if o.Proc == "" {
 		o.Proc = "/proc"
@@ -68,6 +72,7 @@ func New(o Options) *Reaper {
 	return &Reaper{
 		proc:     o.Proc,
 		orphans:  o.Orphans,
+		mask:     currentMask(),
 		wake:     make(chan struct{}, 1),
 		children: make(map[int]*Process),
 		families: families{left: make(map[int]int)},

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spec says what to start. Every process leads its own process group and gets
@@ -51,10 +53,12 @@ type Spec struct {
 // StartingThread runs loop on a thread of its own, which ends with it. All calls
 // of Start belong into one such loop: nothing has to be handed over between two
 // starts. When it returns, the parent-death signal of every child fires: let it
-// return only when brood is leaving or no child is left.
+// return only when brood is leaving or no child is left. No signal is delivered
+// to this thread, so that loop may hang in a system call.
 func StartingThread(loop func()) {
 	go func() {
 		runtime.LockOSThread() // never unlocked
+		deafen()
 		loop()
 	}()
 }
@@ -66,14 +70,16 @@ func StartingThread(loop func()) {
 // StartingThread.
 //
 // Until then no garbage can be collected: the runtime cannot stop a thread that
-// waits in vfork, and what allocates while a collection is due waits with it.
+// waits in vfork, and what allocates while a collection is due waits with it. A
+// file that may come slowly is read before (package preread), and if it does,
+// executed by a stage, which Confirm waits for.
 func (r *Reaper) Start(spec Spec) error {
 	r.mu.Lock()
 	r.inFlight++
 	r.mu.Unlock()
 
 	at := time.Now()
-	pid, err := forkExec(&spec)
+	pid, err := forkExec(&spec, &r.mask)
 
 	r.mu.Lock()
 	r.inFlight--
@@ -104,7 +110,7 @@ func (r *Reaper) Start(spec Spec) error {
 	return nil
 }
 
-func forkExec(spec *Spec) (int, error) {
+func forkExec(spec *Spec, mask *unix.Sigset_t) (pid int, err error) {
 	// Only this thread forks, so that no other child gets what is passed here.
 	for i, fd := range spec.Inherit {
 		if err := setCloseOnExec(fd, false); err != nil {
@@ -120,17 +126,20 @@ func forkExec(spec *Spec) (int, error) {
 	if stdin != spec.Stdin {
 		defer func() { _ = syscall.Close(stdin) }()
 	}
-	return syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
-		Dir:   spec.Dir,
-		Env:   spec.Env,
-		Files: []uintptr{uintptr(stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
-		Sys: &syscall.SysProcAttr{
-			Setpgid:    true,
-			Foreground: spec.Foreground,
-			Ctty:       spec.Stdin,
-			Pdeathsig:  syscall.SIGKILL,
-		},
+	withMask(mask, func() {
+		pid, err = syscall.ForkExec(spec.Path, spec.Args, &syscall.ProcAttr{
+			Dir:   spec.Dir,
+			Env:   spec.Env,
+			Files: []uintptr{uintptr(stdin), uintptr(spec.Stdout), uintptr(spec.Stderr)},
+			Sys: &syscall.SysProcAttr{
+				Setpgid:    true,
+				Foreground: spec.Foreground,
+				Ctty:       spec.Stdin,
+				Pdeathsig:  syscall.SIGKILL,
+			},
+		})
 	})
+	return pid, err
 }
 
 // scratch is how many numbers syscall.ForkExec may use up in the child, from one

@@ -1,0 +1,161 @@
+package faults_test
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brood-init/brood/test/internal/harness"
+)
+
+// gate holds up everybody who opens a file: what a file on a disk that hangs,
+// or on a server that does not answer, looks like.
+type gate struct {
+	t    *testing.T
+	path string
+	fd   int
+	held []int32
+}
+
+func newGate(t *testing.T) *gate {
+	t.Helper()
+	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		harness.Missing(t, "no file can be made to hang: fanotify_init needs CAP_SYS_ADMIN: %v", err)
+	}
+	g := &gate{t: t, fd: fd, path: filepath.Join(t.TempDir(), "sleep")}
+	// Closing it lets everybody through.
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	program, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.path, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// shut makes everybody wait who does one of these from now on.
+func (g *gate) shut(mask uint64) {
+	g.t.Helper()
+	if err := unix.FanotifyMark(g.fd, unix.FAN_MARK_ADD, mask, unix.AT_FDCWD, g.path); err != nil {
+		harness.Missing(g.t, "no file can be made to hang: this kernel has no fanotify permission events: %v", err)
+	}
+}
+
+// await waits until somebody waits at the gate.
+func (g *gate) await() {
+	g.t.Helper()
+	harness.Until(g.t, "somebody opens the program", func() bool {
+		const size = 24 // of struct fanotify_event_metadata
+		var buf [size]byte
+		n, err := unix.Read(g.fd, buf[:])
+		if err != nil || n < size {
+			return false
+		}
+		g.held = append(g.held, int32(binary.NativeEndian.Uint32(buf[16:])))
+		return true
+	})
+}
+
+// pass lets those through that were waited for.
+func (g *gate) pass() {
+	g.t.Helper()
+	for _, fd := range g.held {
+		answer := binary.NativeEndian.AppendUint32(nil, uint32(fd))
+		answer = binary.NativeEndian.AppendUint32(answer, unix.FAN_ALLOW)
+		if _, err := unix.Write(g.fd, answer); err != nil {
+			g.t.Fatal(err)
+		}
+		_ = unix.Close(int(fd))
+	}
+	g.held = nil
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// scrapes asks for the metrics so often that brood has to collect garbage.
+func scrapes(t *testing.T, address string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	for range 400 {
+		answer, err := client.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatalf("a scrape while a start hangs: %v", err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Fatalf("a scrape while a start hangs: %s", answer.Status)
+		}
+	}
+}
+
+// The budget and what else a loaded machine may take. A start that held
+// everybody up would take as long as the gate is shut: until the test is over.
+const hangBudget, hangSlack = 2 * time.Second, 8 * time.Second
+
+func wantInBudget(t *testing.T, b *harness.Brood) {
+	t.Helper()
+	asked := time.Now()
+	b.Signal(syscall.SIGTERM)
+	b.Wait()
+	if took := time.Since(asked); took > hangBudget+hangSlack {
+		t.Errorf("brood has left %s after the request, its budget is %s; it said:\n%s", took, hangBudget, b.Stderr)
+	}
+}
+
+// Wherever a restart hangs, in the look at the file or in the exec that follows,
+// brood serves, buries, restarts nobody else's worker late and leaves in time.
+func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		for name, hold := range map[string]func(g *gate){
+			"in the first look": func(g *gate) { g.await() },
+			"in the exec": func(g *gate) {
+				g.await()
+				never := time.NewTimer(200 * time.Millisecond) // the disk is slow
+				<-never.C
+				g.pass()
+				g.await()
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g, address := newGate(t), freeAddress(t)
+				b := m.Start(t, "-n", "2", "--metrics-addr", address, "--stop-timeout", hangBudget.String(),
+					"--restart", "always", "--restart-backoff", "1ms..2ms", "--", g.path, "300")
+				b.WaitRunning(2)
+				first, second := b.Slot(1), b.Slot(2)
+				g.shut(unix.FAN_OPEN_PERM)
+				if err := harness.Kill(second, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				hold(g)
+				scrapes(t, address)
+				if err := harness.Kill(first, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				b.WaitLog("worker exited", "slot=1", "reason=signaled")
+				scrapes(t, address)
+				wantInBudget(t, b)
+			})
+		}
+	})
+}
