@@ -37,6 +37,8 @@ type Host struct {
 	closed chan struct{}
 	once   sync.Once
 
+	read preparation // the starting thread's
+
 	starts *mailbox[Launch]
 	files  *mailbox[func()] // PID files: one after another
 	walks  *mailbox[func()] // /proc

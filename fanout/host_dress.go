@@ -91,16 +91,32 @@ func withoutKey(environ []string, key string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, key+"=") })
 }
 
-// slowRead is more than a disk takes that is in order.
-const slowRead = 50 * time.Millisecond
+const (
+	// slowRead is more than a disk takes that is in order.
+	slowRead = 50 * time.Millisecond
+	// freshRead is for how long what was read is in memory for certain enough: the
+	// starts of one moment share the 10 us that it costs.
+	freshRead = 10 * time.Millisecond
+)
+
+// preparation is what was read last for a start.
+type preparation struct {
+	path string
+	at   time.Time
+}
 
 // isSlow reads what the start of a program will, where waiting for it keeps
 // nobody but other starts, and reports whether that took so long that it may
 // once more.
 func (h *Host) isSlow(path string) bool {
 	began := time.Now()
+	if h.read.path == path && began.Sub(h.read.at) < freshRead {
+		return false
+	}
 	preread.Program(h.cwd, path)
-	return time.Since(began) > slowRead
+	now := time.Now()
+	h.read = preparation{path, now}
+	return now.Sub(began) > slowRead
 }
 
 // begin starts a process, on the stage if it has attributes or its file comes
