@@ -115,8 +115,11 @@ func (h *Host) isSlow(path string) bool {
 	}
 	preread.Program(h.cwd, path)
 	now := time.Now()
-	h.read = preparation{path, now}
-	return now.Sub(began) > slowRead
+	slow := now.Sub(began) > slowRead
+	if !slow {
+		h.read = preparation{path, now}
+	}
+	return slow
 }
 
 // begin starts a process, on the stage if it has attributes or its file comes

@@ -159,3 +159,30 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 		}
 	})
 }
+
+// Workers that need the stage are brood's own file executed once more. Who
+// updates it must not take it away from the brood that runs.
+func TestTheStageOutlivesBroodsFile(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		program, err := os.ReadFile(harness.Binary())
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := filepath.Join(t.TempDir(), "brood")
+		if err := os.WriteFile(own, program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		pidfile := filepath.Join(t.TempDir(), "brood.pid")
+		b := m.StartWith(t, harness.Options{Program: own, PIDFile: pidfile, Args: []string{"--pidfile", pidfile,
+			"--metrics-addr", "none", "-n", "1", "--no-new-privs", "--restart-backoff", "1ms..2ms", "--", "sleep", "300"}})
+		first := b.Slot(1)
+		if err := os.Remove(own); err != nil {
+			t.Fatal(err)
+		}
+		if err := harness.Kill(first, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		b.SlotAfter(1, first)
+		b.Stop(t, 0)
+	})
+}
