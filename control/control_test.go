@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -45,6 +46,7 @@ type site struct {
 	snapshot atomic.Pointer[fanout.Snapshot]
 	deaf     atomic.Bool // the engine does not answer
 	stops    atomic.Int64
+	leave    func() // ends the server, as the end of brood does
 }
 
 func serve(t *testing.T) *site {
@@ -87,11 +89,14 @@ func serve(t *testing.T) *site {
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- s.Serve(l, stop, func(err error) { t.Error(err) }) }()
-	t.Cleanup(func() {
+	s.leave = sync.OnceFunc(func() {
 		close(stop)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		s.leave()
 		if _, err := os.Lstat(s.path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket is still there: %v", err)
 		}
@@ -190,6 +195,63 @@ func TestEventsAreFollowedAndASlowWatcherHoldsNobodyUp(t *testing.T) {
 }
 
 // Whoever follows the events keeps nobody from asking for a stop.
+// The last events say how it ended: whoever waits for that must get them.
+func TestWatchersGetTheLastEventsBeforeTheServerLeaves(t *testing.T) {
+	s := serve(t)
+	const most = 500
+	got, began := 0, make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- control.NewClient(s.path).Events(t.Context(), func([]byte) error {
+			if got++; got == 1 {
+				close(began)
+			}
+			return nil
+		})
+	}()
+	for following := false; !following; {
+		s.Observe(time.Now(), fanout.WorkerReady{Slot: 1})
+		select {
+		case <-began:
+			following = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+	for range most {
+		s.Observe(time.Now(), fanout.WorkerReady{Slot: 2})
+	}
+	s.leave()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got < 1+most {
+		t.Errorf("the client got %d events, want %d and those before", got, most)
+	}
+}
+
+func TestAWatcherThatDoesNotReadHoldsTheServerUpForAMomentOnly(t *testing.T) {
+	s := serve(t)
+	slow, err := net.Dial("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := slow.Write([]byte("GET /v1/events HTTP/1.1\r\nHost: b\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.Read(make([]byte, 16)); err != nil { // it is followed now
+		t.Fatal(err)
+	}
+	for range 100_000 {
+		s.Observe(time.Now(), fanout.WorkerReady{Slot: 8})
+	}
+	began := time.Now()
+	s.leave()
+	if took := time.Since(began); took < 200*time.Millisecond || took > 5*time.Second {
+		t.Errorf("the server left after %v, want 200 ms and little more", took)
+	}
+}
+
 func TestManyWatchersKeepNobodyOut(t *testing.T) {
 	s := serve(t)
 	refused := 0

@@ -22,11 +22,37 @@ const watchQueue = 1024
 // writeTimeout ends a watcher that does not read.
 const writeTimeout = 10 * time.Second
 
+// lastWords is how long watchers have, when nothing more will happen, to take in
+// what has happened.
+const lastWords = 200 * time.Millisecond
+
 // watchers are the clients that follow events. The engine reads the list
 // without a lock; clients that come and go replace it.
 type watchers struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]*watcher]
+	over chan struct{} // closed when nothing more will happen
+	gone chan struct{} // closed when nobody is left after that
+}
+
+func newWatchers() watchers {
+	return watchers{over: make(chan struct{}), gone: make(chan struct{})}
+}
+
+// finish tells all watchers that nothing more will happen, and waits until they
+// have got what has, at most for lastWords.
+func (w *watchers) finish() {
+	w.change(func(list []*watcher) []*watcher {
+		close(w.over)
+		if len(list) == 0 {
+			close(w.gone)
+		}
+		return list
+	})
+	select {
+	case <-w.gone:
+	case <-time.After(lastWords):
+	}
 }
 
 type watcher struct {
@@ -81,8 +107,21 @@ func (w *watchers) add(most int) *watcher {
 
 func (w *watchers) remove(one *watcher) {
 	w.change(func(list []*watcher) []*watcher {
-		return slices.DeleteFunc(list, func(other *watcher) bool { return other == one })
+		list = slices.DeleteFunc(list, func(other *watcher) bool { return other == one })
+		if len(list) == 0 && isClosed(w.over) && !isClosed(w.gone) {
+			close(w.gone)
+		}
+		return list
 	})
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // events streams what happens, one JSON object per line, until the client or
@@ -118,17 +157,27 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, ask func(), answ
 				return
 			}
 		case err := <-answer:
-			for len(one.queue) > 0 {
-				if !s.tell(out, one, <-one.queue) {
-					return
-				}
+			if s.tellRest(out, one) {
+				out.result(resultOf(err))
 			}
-			out.result(resultOf(err))
+			return
+		case <-s.watchers.over:
+			s.tellRest(out, one)
 			return
 		case <-r.Context().Done():
 			return
 		}
 	}
+}
+
+// tellRest writes what is in the queue.
+func (s *Server) tellRest(out *lines, from *watcher) bool {
+	for len(from.queue) > 0 {
+		if !s.tell(out, from, <-from.queue) {
+			return false
+		}
+	}
+	return true
 }
 
 // tell writes one event, and how many were lost before it.

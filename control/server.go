@@ -65,7 +65,7 @@ type Server struct {
 }
 
 // NewServer returns a Server; it serves nobody yet, but takes in events.
-func NewServer(source Source) *Server { return &Server{source: source} }
+func NewServer(source Source) *Server { return &Server{source: source, watchers: newWatchers()} }
 
 // Observe is the server's fanout.Observer. It never blocks.
 func (s *Server) Observe(at time.Time, ev fanout.Event) { s.watchers.tell(at, ev) }
@@ -112,13 +112,25 @@ func removeStale(path string) error {
 	return nil
 }
 
-// Serve answers until stop is closed, then removes the socket. It waits for no
-// client. report is told of panics.
+// Serve answers until stop is closed, which is when nothing more happens, then
+// removes the socket. It waits for no client, but for 200 ms at most for those
+// that follow events: the last ones say how it ended. Once stop was closed Serve
+// cannot be called again. report is told of panics.
 func (s *Server) Serve(l *net.UnixListener, stop <-chan struct{}, report func(error)) error {
+	closing, returned := make(chan struct{}), make(chan struct{})
+	defer close(returned)
+	go func() {
+		select {
+		case <-stop:
+			s.watchers.finish()
+			close(closing)
+		case <-returned:
+		}
+	}()
 	// No bound on an answer: events are followed for as long as one likes, and
 	// bound their own writes.
 	bounds := httpd.Options{Connections: maxClients, Header: maxHeader, WriteTimeout: -1, Report: report}
-	return httpd.Serve(&known{UnixListener: l, uid: os.Geteuid()}, s.handler(), bounds, stop)
+	return httpd.Serve(&known{UnixListener: l, uid: os.Geteuid()}, s.handler(), bounds, closing)
 }
 
 func (s *Server) handler() http.Handler {

@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -44,9 +45,7 @@ func TestHowAContainerEndedIsSeenFromOutside(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			env := map[string]string{"BROOD_PROCESSES": "1"}
-			for name, value := range c.env {
-				env[name] = value
-			}
+			maps.Copy(env, c.env)
 			p := start(t, "default", spec{name: c.name, words: c.words, c: c.c, env: env, pod: "restartPolicy: Never", noProbe: true})
 			ended := p.awaitEnd()
 			end := ended.State.Terminated
