@@ -61,33 +61,39 @@ func TestEveryAlertHasATestInWhichItFires(t *testing.T) {
 // A misspelt name is no error for Prometheus, only an alert that never fires.
 func TestTheRulesNameWhatBroodExports(t *testing.T) {
 	t.Parallel()
+	for _, file := range []string{"rules.yml", "rules_test.yml"} {
+		wantKnownNames(t, file, content(t, file))
+	}
+}
+
+// wantKnownNames checks the metrics of brood's that a text names, with their
+// labels, and the values of those that are enumerations.
+func wantKnownNames(t *testing.T, where, text string) {
+	t.Helper()
 	known := map[string]map[string][]string{}
 	for _, d := range metrics.Descriptors() {
-		known[d.Name] = map[string][]string{}
+		known[d.Name] = map[string][]string{"instance": nil, "job": nil}
 		for _, l := range d.Labels {
 			known[d.Name][l.Name] = l.Values
 		}
 	}
-	for _, file := range []string{"rules.yml", "rules_test.yml"} {
-		text := content(t, file)
-		for _, use := range regexp.MustCompile(`(worker:)?\b(brood_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(text, -1) {
-			metric := use[2]
-			labels, ok := known[metric]
-			if !ok {
-				if use[1] == "" && metric != "brood_worker_cpu_seconds" {
-					t.Errorf("%s: brood exports no %s", file, metric)
-				}
-				continue
+	for _, use := range regexp.MustCompile(`(worker:)?\b(brood_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(text, -1) {
+		metric := strings.TrimSuffix(use[2], "_bucket")
+		labels, ok := known[metric]
+		if !ok {
+			if use[1] == "" && metric != "brood_worker_cpu_seconds" {
+				t.Errorf("%s: brood exports no %s", where, metric)
 			}
-			for _, m := range regexp.MustCompile(`(\w+)(?:=|!=|=~|!~)"([^"]*)"`).FindAllStringSubmatch(use[3], -1) {
-				values, ok := labels[m[1]]
-				if !ok && m[1] != "instance" {
-					t.Errorf("%s: %s has no label %s", file, metric, m[1])
-				}
-				for value := range strings.SplitSeq(m[2], "|") {
-					if len(values) > 0 && !slices.Contains(values, value) {
-						t.Errorf("%s: %s of %s is never %q", file, m[1], metric, value)
-					}
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(\w+)(=|!=|=~|!~)"([^"]*)"`).FindAllStringSubmatch(use[3], -1) {
+			values, ok := labels[m[1]]
+			if !ok {
+				t.Errorf("%s: %s has no label %s", where, metric, m[1])
+			}
+			for value := range strings.SplitSeq(m[3], "|") {
+				if len(values) > 0 && !slices.Contains(values, value) {
+					t.Errorf("%s: %s of %s is never %q", where, m[1], metric, value)
 				}
 			}
 		}

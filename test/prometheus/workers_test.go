@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +28,12 @@ import (
 // until all of them are ready.
 func services(t *testing.T, n int, manners ...string) (b *harness.Brood, address, dir string) {
 	t.Helper()
+	return servicesWith(t, nil, n, manners...)
+}
+
+// servicesWith has more flags for brood.
+func servicesWith(t *testing.T, flags []string, n int, manners ...string) (b *harness.Brood, address, dir string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -34,11 +41,10 @@ func services(t *testing.T, n int, manners ...string) (b *harness.Brood, address
 	dir = t.TempDir()
 	address = freeAddress(t)
 	b = harness.Mode{}.StartWith(t, harness.Options{
-		Args: append([]string{
+		Args: slices.Concat([]string{
 			"-n", strconv.Itoa(n), "--metrics-addr", address, "--restart-backoff", "50ms..100ms", "--max-restarts", "1000/1m",
 			"--ready", "unix://" + dir + "/{slot}.sock", "--worker-metrics", "unix://" + dir + "/{slot}.sock:/metrics",
-			"--", self, asService, dir,
-		}, manners...),
+		}, flags, []string{"--", self, asService, dir}, manners),
 	})
 	harness.Until(t, "all workers are ready", func() bool {
 		_, err := page("http://" + address + "/readyz")
