@@ -190,9 +190,10 @@ func TestWorkersOfAnotherUserRegisterHelpers(t *testing.T) {
 		} {
 			harness.Until(t, path+" is "+want, func() bool { return owner(filepath.Join(dir, path)) == want })
 		}
-		if said, code := ask(t, b, "status"); code != 0 || !strings.Contains(said, "registered") {
-			t.Errorf("status has code %d: %s", code, said)
-		}
+		harness.Until(t, "all is up, the helper too", func() bool {
+			said, code := ask(t, b, "status")
+			return code == 0 && strings.Contains(said, "registered")
+		})
 		b.Stop(t, 0)
 		if harness.Content(dir+"/run/told") == "" {
 			t.Errorf("the helper was not told to stop:\n%s", b.Stderr)

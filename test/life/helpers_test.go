@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func touch(t *testing.T, path string) {
@@ -30,6 +31,15 @@ func wantLines(t *testing.T, text, word string, want int) {
 	}
 	if got != want {
 		t.Errorf("%d lines end with %q, want %d, of:\n%s", got, word, want, text)
+	}
+}
+
+// wantWithin checks that a stop has kept its budget. To the millisecond the
+// engine's tests check that, in fake time; a loaded machine may add some.
+func wantWithin(t *testing.T, budget time.Duration, began time.Time) {
+	t.Helper()
+	if took := time.Since(began); took > budget+time.Second {
+		t.Errorf("a stop with a budget of %s took %s", budget, took)
 	}
 }
 

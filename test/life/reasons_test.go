@@ -45,7 +45,7 @@ func ends() map[fanout.Reason]struct {
 		fanout.ReasonStopped:   {"", "exec sleep 300", true, 143},
 		fanout.ReasonKilled:    {"--stop-timeout 1", "trap '' TERM; " + wait + "; " + wait, true, 137},
 		fanout.ReasonUnready:   {"--ready 'exec:test {slot} != 1' --ready-timeout 500ms", "exec sleep 300", false, 143},
-		fanout.ReasonStuck:     {"--ready 50ms --watchdog 500ms", "exec sleep 300", false, 134},
+		fanout.ReasonStuck:     {"--ready 50ms --watchdog 2s", "exec sleep 300", false, 134},
 	}
 }
 
@@ -227,6 +227,7 @@ func follow(t *testing.T, b *harness.Brood) (path string) {
 		t.Fatal(err)
 	}
 	defer out.Close()
+	harness.Until(t, "brood answers", func() bool { _, code := ask(t, b, "health", "--live"); return code == 0 })
 	verb := exec.Command(harness.Binary(), "events", "--pidfile", b.PIDFile)
 	verb.Stdout = out
 	if err := verb.Start(); err != nil {

@@ -22,9 +22,7 @@ func TestWhoOutlivesTheGraceIsKilledWithItsGroup(t *testing.T) {
 		began := time.Now()
 		b.Signal(syscall.SIGTERM)
 		code := b.Wait()
-		if took := time.Since(began); took > 1500*time.Millisecond {
-			t.Errorf("a stop with a budget of 1 s took %s", took)
-		}
+		wantWithin(t, time.Second, began)
 		// dash dies of the TERM at once, and its children are stragglers then.
 		if code != 0 && code != 137 {
 			t.Errorf("brood ended with %d", code)
@@ -39,9 +37,7 @@ func TestAWorkerThatIgnoresTheStopIsKilled(t *testing.T) {
 		harness.Until(t, "both ignore", func() bool { return strings.Count(harness.Content(file), "ignores") == 2 })
 		began := time.Now()
 		b.Stop(t, 137)
-		if took := time.Since(began); took > 1300*time.Millisecond {
-			t.Errorf("a stop with a budget of 1 s took %s", took)
-		}
+		wantWithin(t, time.Second, began)
 		b.WaitLog("still running at half the grace", "slot=1")
 		b.WaitLog("still running at half the grace", "slot=2")
 		b.WaitLog("grace over", "workers=2")
@@ -100,9 +96,7 @@ func TestAStubbornStragglerIsKilledAndDoesNotSpoilTheCode(t *testing.T) {
 		harness.File(t, file)
 		began := time.Now()
 		b.Stop(t, 0)
-		if took := time.Since(began); took > 2300*time.Millisecond {
-			t.Errorf("a stop with a budget of 2 s took %s", took)
-		}
+		wantWithin(t, 2*time.Second, began)
 		b.WaitLog("ending stragglers", "SIGTERM")
 		b.WaitLog("ending stragglers", "SIGKILL")
 	})
@@ -134,7 +128,7 @@ func TestAWorkerThatEndsDuringTheDrainIsNotReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.WantCode(t, 143)
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("with nobody left to drain the stop took %s", took)
 		}
 		if n := b.Stderr.Count(`msg="worker started"`); n != 1 {
