@@ -81,6 +81,12 @@ func (g *gate) pass() {
 	g.held = nil
 }
 
+// moment lets time pass that something is to take.
+func moment(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,8 +137,7 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 			"in the first look": func(g *gate) { g.await() },
 			"in the exec": func(g *gate) {
 				g.await()
-				never := time.NewTimer(200 * time.Millisecond) // the disk is slow
-				<-never.C
+				moment(200 * time.Millisecond) // slow for a disk
 				g.pass()
 				g.await()
 			},
@@ -143,6 +148,7 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 					"--restart", "always", "--restart-backoff", "1ms..2ms", "--", g.path, "300")
 				b.WaitRunning(2)
 				first, second := b.Slot(1), b.Slot(2)
+				moment(100 * time.Millisecond) // what was read just now is not read again
 				g.shut(unix.FAN_OPEN_PERM)
 				if err := harness.Kill(second, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
