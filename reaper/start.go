@@ -166,6 +166,9 @@ func clearOfOthers(spec *Spec) (stdin int, err error) {
 		if stdin != spec.Stdin {
 			_ = syscall.Close(stdin)
 		}
+		if errno == syscall.EINVAL {
+			errno = syscall.EMFILE // no number as high is allowed: fcntl(2)
+		}
 		if errno != 0 {
 			return spec.Stdin, errno
 		}

@@ -36,6 +36,7 @@ func Signals() chan os.Signal {
 // them would be the only one that may initialise packages: so another goroutine
 // does it at the same time, if there is a CPU for it.
 func take() (chan os.Signal, <-chan struct{}) {
+	checkDescriptors()
 	c, taken := make(chan os.Signal, depth), make(chan struct{})
 	all := func() {
 		defer close(taken)
