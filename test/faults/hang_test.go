@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -191,4 +192,10 @@ func TestTheStageOutlivesBroodsFile(t *testing.T) {
 		b.SlotAfter(1, first)
 		b.Stop(t, 0)
 	})
+}
+
+// lockThread keeps the calling goroutine on its thread.
+func lockThread() (unlock func()) {
+	runtime.LockOSThread()
+	return runtime.UnlockOSThread
 }

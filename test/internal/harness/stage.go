@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,10 @@ type Stage struct {
 	Umask      int              // -1 for as it is
 	Nice       int
 	NoFile     uint64 // limit on descriptors, 0 for as it is
+	HidePID    bool   // a /proc that shows everybody only his own processes
+	User       int    // not root, if not 0
+	NoProc     uint64 // limit on the user's processes, 0 for as it is
+	Deny       []int  // system calls that this kernel is not to have
 	Background bool   // lead a process group of its own
 	Keep       int    // descriptors that brood is born with, 3 by default
 }
@@ -78,6 +83,14 @@ func runStage(args []string) error {
 			return fmt.Errorf("setrlimit: %w", err)
 		}
 	}
+	if n := s.NoProc; n != 0 {
+		if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+			return fmt.Errorf("setrlimit: %w", err)
+		}
+	}
+	if err := s.becomeUser(); err != nil {
+		return err
+	}
 	for _, sig := range s.Ignore {
 		signal.Ignore(sig)
 	}
@@ -96,6 +109,9 @@ func runStage(args []string) error {
 	for _, fd := range s.Close {
 		_ = unix.Close(fd)
 	}
+	if err := s.deny(); err != nil {
+		return err
+	}
 	return fmt.Errorf("exec: %w", syscall.Exec(path, argv, os.Environ()))
 }
 
@@ -108,7 +124,11 @@ func (s Stage) mounts() error {
 		return fmt.Errorf("mount private: %w", err)
 	}
 	if s.MountProc {
-		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		options := ""
+		if s.HidePID {
+			options = "hidepid=2"
+		}
+		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 			return fmt.Errorf("mount /proc: %w", err)
 		}
 	}
@@ -127,6 +147,44 @@ func (s Stage) mounts() error {
 		if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &attr); err != nil {
 			return fmt.Errorf("mount read-only: %w", err)
 		}
+	}
+	return nil
+}
+
+func (s Stage) becomeUser() error {
+	if s.User == 0 {
+		return nil
+	}
+	if err := unix.Setgroups(nil); err != nil {
+		return fmt.Errorf("setgroups: %w", err)
+	}
+	if err := unix.Setresgid(s.User, s.User, s.User); err != nil {
+		return fmt.Errorf("setresgid: %w", err)
+	}
+	if err := unix.Setresuid(s.User, s.User, s.User); err != nil {
+		return fmt.Errorf("setresuid: %w", err)
+	}
+	return nil
+}
+
+// deny makes system calls fail as an older kernel would, or a sandbox.
+func (s Stage) deny() error {
+	if len(s.Deny) == 0 {
+		return nil
+	}
+	const number, equal, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	filter := []unix.SockFilter{{Code: number, K: 0}}
+	for _, nr := range s.Deny {
+		filter = append(filter, unix.SockFilter{Code: equal, Jf: 1, K: uint32(nr)},
+			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)})
+	}
+	filter = append(filter, unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW})
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		return fmt.Errorf("seccomp: %w", err)
 	}
 	return nil
 }
