@@ -45,6 +45,10 @@ test: go ## vet, format and all tests, with the race detector
 		'ps=procps:some tests are skipped' \
 		'tini=tini:comparisons with it are skipped' \
 		'dumb-init=dumb-init:comparisons with it are skipped' \
+		'catatonit=catatonit:a comparison with it is skipped' \
+		'supervisord=supervisor:a comparison with it is skipped' \
+		's6-svscan=s6:a comparison with it is skipped' \
+		'runsvdir=runit:a comparison with it is skipped' \
 		'gunicorn=gunicorn:tests with a Python service are skipped' \
 		'curl=curl:an example of the docs fails' \
 		'/usr/lib/python3/dist-packages/prometheus_client=python3-prometheus-client:tests with the Python client are skipped' \
