@@ -19,14 +19,33 @@ import (
 )
 
 const (
-	root        = "/sys/fs/cgroup"
-	controllers = "+cpu +memory +pids +cpuset"
-	patience    = 40 * time.Second // this machine is emulated
+	root     = "/sys/fs/cgroup"
+	patience = 40 * time.Second // this machine is emulated
 )
+
+// layout is which hierarchies the machine has.
+type layout struct {
+	v2          string   // where cgroup v2 is mounted
+	controllers []string // those of v2
+	v1          []string // where hierarchies of v1 are mounted
+}
+
+var (
+	unified = layout{v2: root, controllers: []string{"cpu", "memory", "pids", "cpuset"}}
+	hybrid  = layout{v2: root + "/unified", controllers: []string{"memory", "pids"}, v1: []string{root + "/cpu"}}
+)
+
+// delegate gives the groups in a group of v2 the controllers, or takes them
+// away.
+func (l layout) delegate(group string, give bool) error {
+	sign := map[bool]string{true: " +", false: " -"}[give]
+	return write(group+"/cgroup.subtree_control", sign[1:]+strings.Join(l.controllers, sign))
+}
 
 // container is a control group in a group, as a container's is in its pod's,
 // and what runs in it.
 type container struct {
+	layout   layout
 	pod, own string
 	outside  bool // it sees the groups of the whole machine
 	cmd      *exec.Cmd
@@ -34,22 +53,33 @@ type container struct {
 	said     transcript
 }
 
-func newContainer() (*container, error) {
-	c := &container{pod: root + "/pod", own: root + "/pod/c"}
-	if err := delegate(root); err != nil {
+func newContainer(l layout) (*container, error) {
+	c := &container{layout: l, pod: l.v2 + "/pod", own: l.v2 + "/pod/c"}
+	if err := l.delegate(l.v2, true); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(c.pod, 0o755); err != nil {
 		return nil, err
 	}
-	if err := delegate(c.pod); err != nil {
+	if err := l.delegate(c.pod, true); err != nil {
 		return nil, err
 	}
-	return c, os.Mkdir(c.own, 0o755)
+	for _, dir := range c.groups() {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
-// delegate gives the groups in a group the controllers.
-func delegate(group string) error { return write(group+"/cgroup.subtree_control", controllers) }
+// groups are those that brood is in, that of v2 first.
+func (c *container) groups() []string {
+	dirs := []string{c.own}
+	for _, hierarchy := range c.layout.v1 {
+		dirs = append(dirs, hierarchy+"/pod/c")
+	}
+	return dirs
+}
 
 func write(path, content string) error {
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -94,7 +124,8 @@ func (c *container) start(s *scene, words ...string) {
 		mode = "outside"
 	}
 	c.said = transcript{}
-	c.cmd = exec.Command("/proc/self/exe", append([]string{"enter", mode, "/brood"}, words...)...)
+	enter := []string{"enter", mode, strings.Join(c.groups()[1:], ":"), "/brood"}
+	c.cmd = exec.Command("/proc/self/exe", append(enter, words...)...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.said, &c.said
 	flags := uintptr(unix.CLONE_NEWPID | unix.CLONE_NEWNS)
 	if !c.outside {
@@ -113,15 +144,25 @@ func (c *container) start(s *scene, words ...string) {
 	}()
 }
 
-// enter mounts what a container engine would and becomes the program.
+// enter joins groups of v1, mounts what a container engine would, and becomes
+// the program.
 func enter(args []string) error {
+	mode, groups, words := args[0], args[1], args[2:]
+	for group := range strings.SplitSeq(groups, ":") {
+		if group == "" {
+			continue
+		}
+		if err := write(group+"/cgroup.procs", "0"); err != nil {
+			return err
+		}
+	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
 	}
-	if args[0] == "inside" {
+	if mode == "inside" {
 		// The root of this mount is the group that the namespace began in.
 		if err := unix.Unmount(root, 0); err != nil {
 			return err
@@ -130,7 +171,7 @@ func enter(args []string) error {
 			return err
 		}
 	}
-	return unix.Exec(args[1], args[1:], os.Environ())
+	return unix.Exec(words[0], words, os.Environ())
 }
 
 // ends waits for the end of brood and checks its code.
@@ -210,7 +251,11 @@ func (c *container) page() (string, error) {
 // remove removes the groups, whose processes have to be gone.
 func (c *container) remove() error {
 	var err error
-	for _, dir := range []string{c.own, c.pod} {
+	dirs := c.groups()
+	for _, dir := range c.groups() {
+		dirs = append(dirs, filepath.Dir(dir))
+	}
+	for _, dir := range dirs {
 		within(func() bool { err = os.Remove(dir); return !errors.Is(err, unix.EBUSY) })
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 // Machine is the first process of the machine that the tests of cgroup v2 boot.
-// It runs scenarios and says of each on the serial line:
+// It runs scenarios and says on the serial line that it is there, and of each:
 //
+//	@ up
 //	@ wrong what is not as wanted
 //	@ failed name of the scenario
 //	@ ok name of another one
@@ -22,12 +23,22 @@ func main() {
 		fmt.Println("cannot enter:", enter(os.Args[2:]))
 		os.Exit(99)
 	}
-	if err := setUp(); err != nil {
-		fmt.Println("@ wrong", err)
-		fmt.Println("@ failed set-up")
-	} else {
-		for _, s := range scenarios {
-			perform(s.name, s.run)
+	fmt.Println("@ up")
+	for _, part := range []struct {
+		name   string
+		setUp  func() error
+		layout layout
+		all    []scenario
+	}{
+		{"set-up", setUp, unified, scenarios},
+		{"becoming a hybrid machine", becomeHybrid, hybrid, mixed},
+	} {
+		if err := part.setUp(); err != nil {
+			fmt.Printf("@ wrong %v\n@ failed %s\n", err, part.name)
+			break
+		}
+		for _, s := range part.all {
+			perform(s, part.layout)
 		}
 	}
 	fmt.Println("@ all done")
@@ -49,6 +60,36 @@ func setUp() error {
 		return err
 	}
 	return raiseLoopback()
+}
+
+// becomeHybrid gives the CPU's controller to v1, and leaves v2 the others.
+func becomeHybrid() error {
+	if err := unified.delegate(root, false); err != nil {
+		return err
+	}
+	if err := unix.Unmount(root, 0); err != nil {
+		return fmt.Errorf("cannot unmount %s: %w", root, err)
+	}
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	for _, m := range []struct{ kind, at, options string }{
+		{"cgroup", hybrid.v1[0], "cpu"}, {"cgroup2", hybrid.v2, ""},
+	} {
+		if err := os.Mkdir(m.at, 0o755); err != nil {
+			return err
+		}
+		var err error
+		// The old hierarchy lets go of the controller a little later.
+		within(func() bool {
+			err = unix.Mount(m.kind, m.at, m.kind, 0, m.options)
+			return err == nil
+		})
+		if err != nil {
+			return fmt.Errorf("cannot mount %s: %w", m.at, err)
+		}
+	}
+	return nil
 }
 
 func raiseLoopback() error {
@@ -73,14 +114,14 @@ func (s *scene) wrongf(format string, args ...any) {
 	fmt.Printf("@ wrong "+format+"\n", args...)
 }
 
-func perform(name string, run func(s *scene, c *container)) {
+func perform(one scenario, l layout) {
 	began := time.Now()
 	s := &scene{}
-	c, err := newContainer()
+	c, err := newContainer(l)
 	if err != nil {
 		s.wrongf("%v", err)
 	} else {
-		run(s, c)
+		one.run(s, c)
 		if err := c.remove(); err != nil {
 			s.wrongf("%v", err)
 		}
@@ -89,5 +130,5 @@ func perform(name string, run func(s *scene, c *container)) {
 	if s.failed {
 		verdict = "failed"
 	}
-	fmt.Printf("took %v\n@ %s %s\n", time.Since(began).Round(time.Millisecond), verdict, name)
+	fmt.Printf("took %v\n@ %s %s\n", time.Since(began).Round(time.Millisecond), verdict, one.name)
 }

@@ -2,25 +2,35 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// scenarios are performed one after the other, each with groups of its own.
-var scenarios = []struct {
+type scenario struct {
 	name string
 	run  func(s *scene, c *container)
-}{
+}
+
+// scenarios are performed one after the other, each with groups of its own.
+var scenarios = []scenario{
 	{"the number of workers is that of the limits", counts},
 	{"limits of the groups around count where they can be seen", around},
-	{"a changed cpu.max is followed up and down", follows},
+	{"changed limits are followed up and down", follows},
 	{"a worker out of memory is replaced and counted", outOfMemory},
 	{"a worker whose child is out of memory says so", childOutOfMemory},
 	{"with memory.oom.group brood warns", warns},
 	{"with memory.oom.group brood dies with its worker", groupOutOfMemory},
 	{"at pids.max a start fails and is tried again", outOfTasks},
 	{"the metrics are those of the group", figures},
+}
+
+// mixed are for a machine where the CPU's controller is in v1 and the others are
+// in v2.
+var mixed = []scenario{
+	{"on a hybrid machine each limit is read where its controller is", mixedCounts},
+	{"on a hybrid machine changed limits are followed", mixedFollows},
 }
 
 // check asks brood what it would do.
@@ -70,11 +80,11 @@ func around(s *scene, c *container) {
 	c.check(s, "processes=2 source=cgroup quota=1.5")
 	c.check(s, "processes=1 source=memory", "--memory-per-process", "150MiB")
 	// Of controllers that are not delegated to it, a group has no files.
-	if err := write(c.pod+"/cgroup.subtree_control", "-cpu -memory -pids -cpuset"); err != nil {
+	if err := c.layout.delegate(c.pod, false); err != nil {
 		s.wrongf("%v", err)
 	}
 	c.check(s, "processes=2 source=cgroup quota=1.5")
-	if err := delegate(c.pod); err != nil {
+	if err := c.layout.delegate(c.pod, true); err != nil {
 		s.wrongf("%v", err)
 	}
 	c.set(s, "cpu.max", "50000 100000") // the smallest of all
@@ -82,14 +92,14 @@ func around(s *scene, c *container) {
 }
 
 func follows(s *scene, c *container) {
-	c.set(s, "cpu.max", "100000 100000")
-	c.start(s, "--", "/guest", "serve")
+	c.set(s, "cpu.max", "100000 100000", "memory.max", "512M")
+	c.start(s, "--memory-per-process", "100MiB", "--", "/guest", "serve")
 	c.await(s, 1, "slot=1 ready")
 	c.set(s, "cpu.max", "300000 100000")
 	c.await(s, 1, "limits changed", "from=1", "to=3")
 	c.await(s, 1, "slot=3 ready")
-	c.set(s, "cpu.max", "100000 100000")
-	c.await(s, 1, "limits changed", "from=3", "to=1")
+	c.set(s, "memory.max", "150M")
+	c.await(s, 1, "limits changed", "from=3", "to=1", "source=memory")
 	c.await(s, 1, "slot=2 drained")
 	c.await(s, 1, "slot=3 drained")
 	if c.said.count("slot=1 got TERM") != 0 {
@@ -127,6 +137,33 @@ func warns(s *scene, c *container) {
 	c.start(s, "-n1", "--", "/guest", "serve")
 	c.await(s, 1, "level=WARN", "memory.oom.group is 1", "singleProcessOOMKill")
 	c.await(s, 1, "ready")
+	c.stop(s)
+}
+
+func mixedCounts(s *scene, c *container) {
+	c.outside = true
+	cpu := c.groups()[1]
+	setIn(s, cpu, "cpu.cfs_period_us", "50000", "cpu.cfs_quota_us", "75000")
+	c.check(s, "processes=2 source=cgroup quota=1.5")
+	setIn(s, cpu, "cpu.cfs_quota_us", "-1")
+	c.check(s, "processes=4 source=affinity")
+	setIn(s, filepath.Dir(cpu), "cpu.cfs_quota_us", "300000")
+	c.check(s, "processes=3 source=cgroup quota=3")
+	c.set(s, "memory.max", "256M")
+	c.check(s, "processes=2 source=memory", "--memory-per-process", "100MiB")
+}
+
+func mixedFollows(s *scene, c *container) {
+	c.outside = true
+	setIn(s, c.groups()[1], "cpu.cfs_quota_us", "100000")
+	c.set(s, "memory.max", "256M", "pids.max", "77")
+	c.start(s, "--memory-per-process", "100MiB", "--", "/guest", "serve")
+	c.await(s, 1, "slot=1 ready")
+	setIn(s, c.groups()[1], "cpu.cfs_quota_us", "300000")
+	c.await(s, 1, "limits changed", "from=1", "to=2", "source=memory")
+	c.await(s, 1, "slot=2 ready")
+	wantPage(s, c, "brood_cgroup_cpu_limit_cores 3", "brood_cgroup_memory_limit_bytes 2.68435456e+08", "brood_cgroup_pids_limit 77",
+		"brood_cgroup_pressure_memory_waiting_seconds_total ")
 	c.stop(s)
 }
 
