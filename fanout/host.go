@@ -37,7 +37,7 @@ type Host struct {
 	closed chan struct{}
 	once   sync.Once
 
-	read preparation // the starting thread's
+	preparation preparation // the starting thread's
 
 	starts *mailbox[Launch]
 	files  *mailbox[func()] // PID files: one after another

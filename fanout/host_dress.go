@@ -92,39 +92,45 @@ func withoutKey(environ []string, key string) []string {
 }
 
 const (
-	// slowRead is more than a disk takes that is in order.
-	slowRead = 50 * time.Millisecond
+	// slowStart is more than a disk takes that is in order, and a start.
+	slowStart = 50 * time.Millisecond
 	// freshRead is for how long what was read is in memory for certain enough: the
 	// starts of one moment share the 10 us that it costs.
 	freshRead = 10 * time.Millisecond
 )
 
-// preparation is what was read last for a start.
+// preparation is what is known about starts, by the thread that starts.
 type preparation struct {
-	path string
+	path string // what was read last, and when
 	at   time.Time
+	// slow says that the last start took long although what it reads was in
+	// memory: some security software decides then about each exec, and is asked
+	// by no other system call.
+	slow bool
 }
 
 // isSlow reads what the start of a program will, where waiting for it keeps
 // nobody but other starts, and reports whether that took so long that it may
 // once more.
 func (h *Host) isSlow(path string) bool {
-	began := time.Now()
-	if h.read.path == path && began.Sub(h.read.at) < freshRead {
-		return false
+	p, began := &h.preparation, time.Now()
+	if p.path == path && began.Sub(p.at) < freshRead {
+		return p.slow
 	}
 	preread.Program(h.cwd, path)
 	now := time.Now()
-	slow := now.Sub(began) > slowRead
-	if !slow {
-		h.read = preparation{path, now}
+	if now.Sub(began) > slowStart {
+		return true
 	}
-	return slow
+	p.path, p.at = path, now
+	return p.slow
 }
 
 // begin starts a process, on the stage if it has attributes or its file comes
 // slowly: then the exec that may hang is not that of the thread that forks.
 func (h *Host) begin(spec reaper.Spec, a staging.Attributes, slow bool) error {
+	began := time.Now()
+	defer func() { h.preparation.slow = time.Since(began) > slowStart }()
 	if a.Empty() && !slow {
 		return h.reaper.Start(spec)
 	}

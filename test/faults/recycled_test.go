@@ -25,10 +25,10 @@ again() {
 again &
 strangers() {
 	while test ! -e $D/over; do
-		sh -c 'trap "echo $$ >>$D/hit" TERM INT HUP; n=0; while test $n -lt 200; do n=$((n+1)); done'
+		sh -c 'trap "echo $$ >>$D/hit" TERM INT HUP; n=0; while test $n -lt 4000; do n=$((n+1)); done'
 	done
 }
-strangers & strangers & strangers &
+for i in 1 2 3 4 5 6; do strangers & done
 round=0
 while test $round -lt $ROUNDS; do
 	round=$((round+1))
