@@ -39,6 +39,7 @@ COPY --from=build-example /out/web /web
 USER 65532:65532
 ENV PORT=8080
 EXPOSE 8080 9180
+STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/brood", "health"]
 ENTRYPOINT ["/brood", "--"]
 CMD ["/web"]
@@ -57,5 +58,6 @@ LABEL org.opencontainers.image.title="brood" \
 COPY --from=build /out/brood /brood
 USER 65532:65532
 EXPOSE 9180
+STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/brood", "health"]
 ENTRYPOINT ["/brood", "--"]

@@ -28,6 +28,27 @@ func TestAsPID1BroodReapsOrphans(t *testing.T) {
 	c.stops(0)
 }
 
+// With the machine's processes around it brood is one of many.
+func TestAmongTheProcessesOfTheMachineBroodStopsOnlyItsOwn(t *testing.T) {
+	t.Parallel()
+	other := run(t, "", "-n1 -- /guest serve")
+	other.await(1, "ready")
+	c := run(t, "--pid host", "-n2 -- /guest orphans 2")
+	c.await(2, "ready")
+	pid := c.value("pid", "msg=starting")
+	if pid == "1" {
+		t.Error("brood is PID 1 of the machine")
+	}
+	c.await(4, fmt.Sprintf("orphan of %s ends", pid))
+	c.stops(0)
+	c.wants(2, "got TERM")
+	c.wants(0, "level=ERROR")
+	if said := other.said(); strings.Contains(said, "got ") {
+		t.Errorf("a worker of another container was signalled:\n%s", said)
+	}
+	other.stops(0)
+}
+
 // Several containers in one PID namespace, as in a pod that shares it.
 func TestInTheNamespaceOfAnotherContainerBroodStopsOnlyItsOwn(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,10 @@
 package docker_test
 
 import (
+	"errors"
+	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +32,60 @@ func TestExitCodesArePassedThrough(t *testing.T) {
 			run(t, "", "-n1 "+test.words).ends(test.want)
 		})
 	}
+}
+
+// These are not brood's: it has not run, and has logged nothing.
+func TestTheEngineHasCodesOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		flags string
+		want  int
+	}{
+		{"--entrypoint /nowhere", 127},
+		{"--entrypoint /not-executable", 126},
+		{"--network no-such-network", 125},
+		{"--no-such-flag", 125},
+	} {
+		t.Run(test.flags, func(t *testing.T) {
+			t.Parallel()
+			image, c := need(t), &container{t: t, name: thisRun + "-" + strconv.FormatInt(containers.Add(1), 10)}
+			t.Cleanup(func() { _, _ = tryDocker("rm", "--force", c.name) }) // some have not even been created
+			out, err := exec.Command(dockerCLI(), append(c.flags(test.flags), image)...).CombinedOutput()
+			var failed *exec.ExitError
+			if !errors.As(err, &failed) || failed.ExitCode() != test.want || strings.Contains(string(out), "msg=exiting") {
+				t.Errorf("docker run: %v, want %d: %s", err, test.want, out)
+			}
+		})
+	}
+}
+
+func TestTheEngineRestartsWhatHasEndedByItselfWhereItAlwaysDoes(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"always", "unless-stopped"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			c := run(t, "--restart "+policy, "-n1 -- /guest exit 0")
+			until(t, "the engine has restarted it twice", func() bool { return c.state().RestartCount >= 2 })
+			docker(t, "stop", c.name)
+			if s := c.state(); s.Running || s.ExitCode != 0 {
+				t.Errorf("after docker stop the container is %s, with code %d", s.Status, s.ExitCode)
+			}
+		})
+	}
+}
+
+// The engine takes each signal of docker kill for an end that is wanted, unless
+// the image says which signal that is.
+func TestAReloadBySignalDoesNotEndTheRestartsOfAnImageWithAStopSignal(t *testing.T) {
+	t.Parallel()
+	c := run(t, "--stop-signal SIGTERM --restart always", "-n1 --ready 0 -- /guest serve")
+	c.await(1, "ready")
+	c.signal("HUP")
+	c.await(2, "ready")
+	_, _ = tryDocker("exec", c.name, "/brood", "stop") // it may end with the container, too
+	until(t, "the engine has restarted it", func() bool { return c.state().RestartCount == 1 })
+	c.await(3, "ready")
+	c.stops(0)
 }
 
 func TestTheEngineRestartsAfterAFailureOnly(t *testing.T) {

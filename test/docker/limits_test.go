@@ -124,6 +124,18 @@ func TestAContainerThatEndsForLackOfMemorySaysSo(t *testing.T) {
 	}
 }
 
+// What the engine shows then is all that there is: no hook runs, nobody can say why.
+func TestABroodThatIsKilledForLackOfMemoryTakesTheContainerAlong(t *testing.T) {
+	t.Parallel()
+	c := run(t, "--memory 96m --memory-swap 96m", "-n2 --finish '/guest say all have ended' -- /guest doom 300")
+	c.ends(137)
+	if !c.state().OOMKilled {
+		t.Error("the engine does not know why the container has ended")
+	}
+	c.wants(0, "msg=exiting")
+	c.wants(0, "all have ended")
+}
+
 // docker update writes into the control group of a container that runs.
 func TestAChangedQuotaChangesTheNumberOfWorkers(t *testing.T) {
 	t.Parallel()
@@ -141,6 +153,26 @@ func TestAChangedQuotaChangesTheNumberOfWorkers(t *testing.T) {
 	c.stops(0)
 	c.wants(1, "slot=1 got TERM")
 	c.wants(1, "slot=2 got TERM")
+}
+
+func TestChangedCPUsChangeTheNumberOfWorkersAndWhereTheyRun(t *testing.T) {
+	t.Parallel()
+	if runtime.NumCPU() < 2 {
+		harness.Missing(t, "this machine has one CPU only")
+	}
+	c := run(t, "--cpuset-cpus 0", "--cpu-affinity auto -- /guest self")
+	c.await(1, "ready")
+	c.wants(1, "slot=1 Cpus_allowed_list=0")
+	docker(t, "update", "--cpuset-cpus", "0,1", c.name)
+	c.await(1, "slot=2 Cpus_allowed_list=1")
+	docker(t, "update", "--cpuset-cpus", "1", c.name)
+	c.await(1, "slot=2 drained")
+	c.exec("/brood", "reload") // what starts now knows CPU 0 no more
+	c.wants(1, "slot=1 Cpus_allowed_list=1")
+	c.wants(1, "limits changed", "from=1", "to=2")
+	c.wants(1, "limits changed", "from=2", "to=1")
+	c.stops(0)
+	c.wants(0, "level=ERROR")
 }
 
 // A container that is much smaller than its machine must not be told by the

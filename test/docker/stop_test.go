@@ -119,6 +119,44 @@ func TestTheSweepSparesWhatDockerExecHasStarted(t *testing.T) {
 	c.wants(0, "command=/guest brief")
 }
 
+func TestAVisitorIsToldOfTheStopWhileItLasts(t *testing.T) {
+	t.Parallel()
+	c := run(t, "", "-n2 -- /guest serve 4s")
+	c.await(2, "ready")
+	c.awaitReady()
+	stop := exec.Command(dockerCLI(), "stop", c.name)
+	ended := start(t, stop)
+	c.await(2, "got TERM")
+	if said, err := tryDocker("exec", c.name, "/brood", "health"); err == nil {
+		t.Errorf("a brood that stops says %q of its readiness", said)
+	}
+	c.exec("/brood", "health", "--live")
+	if all := c.exec("/guest", "ps"); strings.Count(all, "command=/guest serve 4s") != 2 {
+		t.Errorf("the workers are no more:\n%s", all)
+	}
+	until(t, "docker stop ends", func() bool { return isClosed(ended) })
+	c.ends(0)
+	c.wants(2, "drained")
+}
+
+// All deadlines are over when it goes on, and nobody has missed one.
+func TestWhatAPauseHasMadeLateIsNotHeldAgainstWorkers(t *testing.T) {
+	t.Parallel()
+	c := run(t, "", "-n4 --ready notify --watchdog 2s -- /guest ping")
+	c.await(4, "ready")
+	c.awaitReady()
+	docker(t, "pause", c.name)
+	paused := time.Now()
+	until(t, "5 s are over", func() bool { return time.Since(paused) > 5*time.Second })
+	docker(t, "unpause", c.name)
+	went := time.Now()
+	until(t, "twice the watchdog's time is over", func() bool { return time.Since(went) > 4*time.Second })
+	c.exec("/brood", "health")
+	c.stops(0)
+	c.wants(4, `msg="worker started"`)
+	c.wants(0, "stuck")
+}
+
 func TestAPausedContainerStopsAsIfItHadNotBeen(t *testing.T) {
 	t.Parallel()
 	c := run(t, "", "-n2 -- /guest serve")
@@ -129,4 +167,13 @@ func TestAPausedContainerStopsAsIfItHadNotBeen(t *testing.T) {
 		t.Errorf("docker stop took %s", took)
 	}
 	c.wants(0, "incarnation=2")
+}
+
+// awaitReady waits until brood says that its workers are ready.
+func (c *container) awaitReady() {
+	c.t.Helper()
+	until(c.t, "brood is ready", func() bool {
+		_, err := tryDocker("exec", c.name, "/brood", "health")
+		return err == nil
+	})
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -38,6 +39,8 @@ var acts = map[string]struct {
 	"ignore":  {": ignore all stop signals", ignore},
 	"hog":     {"MIB: in the first incarnation of slot 1 take so much memory; else serve", hog},
 	"take":    {"MIB: take so much memory and serve", take},
+	"doom":    {"MIB: make this process's parent the first one to be killed for lack of memory, and take so much", doom},
+	"ping":    {": be ready and alive for sd_notify(3), and serve", ping},
 	"parent":  {"MIB CODE: in the first incarnation of slot 1 let a child take so much memory, and end with CODE when it was killed; else serve", parent},
 	"orphans": {"N: leave N short-lived orphans behind and serve", orphans},
 	"forget":  {"N: start N short-lived processes and end at once", forget},
@@ -190,6 +193,29 @@ func take(args []string) (int, error) {
 	return serve(nil)
 }
 
+func doom(args []string) (int, error) {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", os.Getppid()), []byte("1000"), 0o644); err != nil {
+		return 0, err
+	}
+	return take(args)
+}
+
+func ping([]string) (int, error) {
+	socket, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := socket.Write([]byte("READY=1")); err != nil {
+		return 0, err
+	}
+	go func() {
+		for range time.Tick(200 * time.Millisecond) {
+			_, _ = socket.Write([]byte("WATCHDOG=1"))
+		}
+	}()
+	return serve(nil)
+}
+
 func parent(args []string) (int, error) {
 	if !isFirst() {
 		return serve(nil)
@@ -292,7 +318,8 @@ func self([]string) (int, error) {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if key, value, _ := strings.Cut(line, ":"); key == "Uid" || key == "Gid" || key == "CapEff" || key == "NoNewPrivs" {
+		switch key, value, _ := strings.Cut(line, ":"); key {
+		case "Uid", "Gid", "CapEff", "NoNewPrivs", "Cpus_allowed_list":
 			tell("%s=%s", key, strings.Fields(value)[0])
 		}
 	}
