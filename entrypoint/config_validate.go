@@ -32,6 +32,9 @@ func (c *Config) validate() error {
 	if err := c.validateFinalMetrics(); err != nil {
 		return err
 	}
+	if err := c.validateTerminationLog(); err != nil {
+		return err
+	}
 	if err := c.validateListeners(); err != nil {
 		return err
 	}
@@ -79,6 +82,26 @@ func (c *Config) validateFinalMetrics() error {
 		return &UsageError{
 			Setting: c.name(&c.FinalMetrics), Value: path,
 			Remedy: fmt.Sprintf("no file can be made in %q: %s; name one in a directory that can be written", filepath.Dir(path), err),
+		}
+	}
+	return nil
+}
+
+// validateTerminationLog refuses what cannot be written, or made if it is not
+// there, while there is somebody to tell.
+func (c *Config) validateTerminationLog() error {
+	path := c.TerminationLog.Value
+	if path == "" || path == nowhere {
+		return nil
+	}
+	err := unix.Access(path, unix.W_OK)
+	if err == unix.ENOENT {
+		err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		return &UsageError{
+			Setting: c.name(&c.TerminationLog), Value: path,
+			Remedy: fmt.Sprintf("it cannot be written: %s; name a file that can be", err),
 		}
 	}
 	return nil

@@ -85,6 +85,7 @@ func (d *Dir) tryMaster(pid int) (*Master, error) {
 		return m, nil
 	}
 	if err := m.write(); err != nil {
+		_ = d.unlink(name) // while it is locked: nobody else's
 		return fail(fmt.Errorf("cannot write %q: %w", path, err))
 	}
 	return m, nil

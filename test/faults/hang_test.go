@@ -205,8 +205,10 @@ func TestTheStageOutlivesBroodsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		pidfile := filepath.Join(t.TempDir(), "brood.pid")
-		b := m.StartWith(t, harness.Options{Program: own, PIDFile: pidfile, Args: []string{"--pidfile", pidfile,
-			"--metrics-addr", "none", "-n", "1", "--no-new-privs", "--restart-backoff", "1ms..2ms", "--", "sleep", "300"}})
+		b := m.StartWith(t, harness.Options{Program: own, PIDFile: pidfile, Args: []string{
+			"--pidfile", pidfile,
+			"--metrics-addr", "none", "-n", "1", "--no-new-privs", "--restart-backoff", "1ms..2ms", "--", "sleep", "300",
+		}})
 		first := b.Slot(1)
 		if err := os.Remove(own); err != nil {
 			t.Fatal(err)

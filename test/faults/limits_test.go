@@ -51,12 +51,10 @@ func nobody(t *testing.T) int {
 
 func dirOf(t *testing.T, user int) string {
 	t.Helper()
-	// Not t.TempDir, whose parent is closed to others.
-	dir, err := os.MkdirTemp("", "brood-faults-")
-	if err != nil {
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the test's own, closed to others
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.Chown(dir, user, user); err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +66,10 @@ func TestALimitOnTheUsersProcesses(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		user := nobody(t)
 		b := m.StartWith(t, harness.Options{
-			Args: []string{"-n", "60", "--restart-backoff=50ms..100ms", "--stop-timeout=5s", "--max-restarts=1000/1s",
-				"--pidfile", filepath.Join(dirOf(t, user), "brood.pid"), "--", "sleep", "300"},
+			Args: []string{
+				"-n", "60", "--restart-backoff=50ms..100ms", "--stop-timeout=5s", "--max-restarts=1000/1s",
+				"--pidfile", filepath.Join(dirOf(t, user), "brood.pid"), "--", "sleep", "300",
+			},
 			NoPIDFile: true,
 			Stage:     harness.Stage{User: user, NoProc: 40},
 		})
@@ -117,10 +117,35 @@ func TestADiskThatIsFull(t *testing.T) {
 		b = m.StartWith(t, harness.Options{PIDFile: filepath.Join(dir, "brood.pid"), Args: []string{"-n1", "--", "sleep", "300"}, LeavesFiles: true})
 		b.WantCode(t, 2)
 		b.WaitLog("cannot use --pidfile", "no space left")
-		if text := harness.Content(filepath.Join(dir, "brood.master.pid")); text != "" {
-			t.Errorf("a brood that never was has left %q", text)
+		if master := filepath.Join(dir, "brood.master.pid"); exists(master) {
+			t.Errorf("a brood that never was has left %q", master)
 		}
 	})
+}
+
+// What was asked for and cannot be had is told before anything runs, by the name
+// of the setting.
+func TestWhatCannotBeWrittenIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
+	user := nobody(t)
+	for _, setting := range []string{"--pidfile", "--control", "--termination-log", "--final-metrics"} {
+		for reason, o := range map[string]harness.Options{
+			"read-only file system": {Args: []string{setting, filepath.Join(smallDisk(t, "ro"), "file.x")}},
+			"permission denied":     {Args: []string{setting, filepath.Join("/", "file.x")}, Stage: harness.Stage{User: user}},
+		} {
+			o.NoPIDFile = true
+			if setting != "--pidfile" {
+				o.Args = append(o.Args, "--pidfile", filepath.Join(dirOf(t, user), "run", "brood.pid"))
+			}
+			o.Args = append(o.Args, "--", "sh", "-c", "echo started")
+			b := harness.Mode{}.StartWith(t, o)
+			b.WantCode(t, 2)
+			b.WaitLog("cannot use "+setting, "file", reason)
+			if b.Stdout.Find("started") != "" {
+				t.Errorf("%s, %s: a worker was started", setting, reason)
+			}
+		}
+	}
 }
 
 // It fills up while brood runs. (Read-only the kernel makes no disk on which a
@@ -142,8 +167,10 @@ func TestADiskThatFillsUpWhileBroodRuns(t *testing.T) {
 			dir := smallDisk(t, "size=32k,nr_inodes=20")
 			b := harness.Mode{}.StartWith(t, harness.Options{
 				PIDFile: filepath.Join(dir, "brood.pid"), LeavesFiles: true,
-				Args: []string{"-n2", "--restart-backoff=1ms..2ms", "--stop-timeout=3s", "--termination-log", filepath.Join(dir, "termination"),
-					"--final-metrics", filepath.Join(dir, "metrics"), "--", "sleep", "300"},
+				Args: []string{
+					"-n2", "--restart-backoff=1ms..2ms", "--stop-timeout=3s", "--termination-log", filepath.Join(dir, "termination"),
+					"--final-metrics", filepath.Join(dir, "metrics"), "--", "sleep", "300",
+				},
 			})
 			b.WaitRunning(2)
 			first := b.Slot(1)
@@ -223,8 +250,10 @@ func TestClocksThatWereMoved(t *testing.T) {
 		pidfile := filepath.Join(t.TempDir(), "run", "brood.pid")
 		b := harness.Mode{}.StartWith(t, harness.Options{
 			Program: unshare, PIDFile: pidfile, LeavesFiles: true,
-			Args: []string{"-T", "--boottime", offset, "--monotonic", offset, "brood", "--pidfile", pidfile, "--metrics-addr", "none", "-n2", "--restart-backoff=1ms..2ms",
-				"--", "sh", "-c", "test $BROOD_SLOT = 1 && setsid -f worker register 77 $F 100ms; exec sleep 300"},
+			Args: []string{
+				"-T", "--boottime", offset, "--monotonic", offset, "brood", "--pidfile", pidfile, "--metrics-addr", "none", "-n2", "--restart-backoff=1ms..2ms",
+				"--", "sh", "-c", "test $BROOD_SLOT = 1 && setsid -f worker register 77 $F 100ms; exec sleep 300",
+			},
 			Env: []string{"F=" + file},
 		})
 		harness.File(t, file)
