@@ -77,6 +77,7 @@ func TestTheComposeFileRunsTheExampleAndAPrometheusThatWatchesIt(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { up("down", "--volumes", "--timeout", "10") })
+	up("--profile", "grafana", "config", "--quiet") // its image is not for this test to pull
 	up("up", "--detach", "--no-build")
 
 	seen := map[string]bool{}
