@@ -192,6 +192,18 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+// Nothing has run yet, and nothing can: who asks brood to stop waits no longer than
+// the budget.
+func TestTheFirstStartThatHangsDoesNotKeepBrood(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		g := newGate(t)
+		g.shut(unix.FAN_OPEN_PERM)
+		b := m.Start(t, "-n", "3", "--stop-timeout", hangBudget.String(), "--", g.path, "300")
+		g.await()
+		wantInBudget(t, b)
+	})
+}
+
 // Workers that need the stage are brood's own file executed once more. Who
 // updates it must not take it away from the brood that runs.
 func TestTheStageOutlivesBroodsFile(t *testing.T) {

@@ -179,6 +179,8 @@ func TestManyWorkersStartAndStop(t *testing.T) {
 	m := harness.Mode{PID1: true}
 	m.Need(t)
 	b := m.Start(t, "-n"+strconv.Itoa(n), "--stop-timeout=25s", "--", "sleep", "300")
-	b.WaitRunning(n)
+	for some := 1000; some <= n; some += 1000 { // each gets a deadline of its own
+		b.WaitRunning(some)
+	}
 	b.Stop(t, 0)
 }
