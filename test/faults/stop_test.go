@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -178,7 +179,16 @@ func TestManyWorkersStartAndStop(t *testing.T) {
 	}
 	m := harness.Mode{PID1: true}
 	m.Need(t)
-	b := m.Start(t, "-n"+strconv.Itoa(n), "--stop-timeout=25s", "--", "sleep", "300")
+	// On a disk it would be the disk that is tested.
+	dir, err := os.MkdirTemp("/dev/shm", "brood-faults-") //nolint:usetesting // t.TempDir may be on a disk
+	if err != nil {
+		harness.Missing(t, "no /dev/shm: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	b := m.StartWith(t, harness.Options{
+		PIDFile: filepath.Join(dir, "run", "brood.pid"),
+		Args:    []string{"-n" + strconv.Itoa(n), "--stop-timeout=25s", "--", "sleep", "300"},
+	})
 	for some := 1000; some <= n; some += 1000 { // each gets a deadline of its own
 		b.WaitRunning(some)
 	}
