@@ -22,6 +22,10 @@ type Dir struct {
 	temps    atomic.Uint64 // temporary files so far
 	degraded atomic.Bool
 
+	// names is held from the look at a name to what is done about it: the
+	// kernel knows no "remove this file, unless another one has its name".
+	names sync.Mutex
+
 	mu    sync.Mutex
 	wrote map[int]int // index to PID of the files that Write has made and Remove has not taken
 }
@@ -156,7 +160,7 @@ type entry struct {
 // entries lists the files that fit the Pattern, by ascending index, and those
 // that are called like our temporary files.
 func (d *Dir) entries() (files []entry, temps []string, problem *Problem) {
-	names, err := d.names()
+	names, err := d.listing()
 	if err != nil {
 		return nil, nil, &Problem{Path: d.pattern.dir, Kind: Unreadable, Err: fmt.Errorf("cannot list the directory: %w", err)}
 	}
@@ -171,7 +175,7 @@ func (d *Dir) entries() (files []entry, temps []string, problem *Problem) {
 	return files, temps, nil
 }
 
-func (d *Dir) names() ([]string, error) {
+func (d *Dir) listing() ([]string, error) {
 	// A directory opened by O_PATH cannot be read; a second descriptor also
 	// gives each caller a position of its own.
 	fd, err := openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)

@@ -25,6 +25,8 @@ func (d *Dir) Write(i, pid int) error {
 	if err != nil {
 		return err
 	}
+	d.names.Lock()
+	defer d.names.Unlock()
 	if err := d.install(temp, i, pid); err != nil {
 		_ = d.unlink(temp)
 		return err
@@ -79,6 +81,8 @@ func (d *Dir) Remove(i, pid int) error {
 	}
 	d.mu.Unlock()
 
+	d.names.Lock() // a successor may be about to take the name
+	defer d.names.Unlock()
 	name := d.pattern.name(i)
 	c, problem := d.read(name)
 	if problem == nil && c.pid == pid {

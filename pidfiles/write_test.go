@@ -33,6 +33,27 @@ func TestWriteIsSeenByAllWhateverTheUmask(t *testing.T) {
 	}
 }
 
+// A worker's file is removed at its end, and its successor may be there by then.
+func TestRemoveLeavesTheFileOfASuccessorHoweverSoonItComes(t *testing.T) {
+	d := opened(t, Options{})
+	const ended, successor = highestPID - 1, highestPID - 2
+	for range 3_000 {
+		must(t, d.Write(1, ended))
+		begin, removed := make(chan struct{}), make(chan error, 1)
+		go func() {
+			<-begin
+			removed <- d.Remove(1, ended)
+		}()
+		close(begin)
+		must(t, d.Write(1, successor))
+		must(t, <-removed)
+		if text, err := os.ReadFile(d.Pattern().Path(1)); err != nil || string(text) != fmt.Sprintf("%d\n", successor) {
+			t.Fatalf("the successor's file says %q, %v", text, err)
+		}
+		must(t, d.Remove(1, successor))
+	}
+}
+
 func TestWriteNeverTakesTheNumberOfALivingProcess(t *testing.T) {
 	for name, rename := range map[string]func(int, string, string) error{
 		"renameat2":                             nil,
