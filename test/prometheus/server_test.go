@@ -18,8 +18,8 @@ import (
 	"github.com/brood-init/brood/test/internal/harness"
 )
 
-// server is a Prometheus that scrapes one brood every second and evaluates the
-// rules as often.
+// server is a Prometheus that scrapes one brood every second, or two, and
+// evaluates the rules as often.
 type server struct {
 	t       testing.TB
 	address string
@@ -27,14 +27,19 @@ type server struct {
 }
 
 const configuration = `
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-rule_files: [%s]
+global: {scrape_interval: %[1]s, scrape_timeout: %[1]s, evaluation_interval: %[1]s}
+rule_files: [%[2]s]
 scrape_configs:
   - job_name: brood
-    static_configs: [{targets: ["%s"]}]
+    static_configs: [{targets: ["%[3]s"]}]
 `
 
 func startPrometheus(t testing.TB, target string) *server {
+	t.Helper()
+	return startPrometheusEvery(t, time.Second, target)
+}
+
+func startPrometheusEvery(t testing.TB, interval time.Duration, target string) *server {
 	t.Helper()
 	program := harness.Need(t, "prometheus")
 	rules, err := filepath.Abs("../../deploy/prometheus/rules.yml")
@@ -43,7 +48,7 @@ func startPrometheus(t testing.TB, target string) *server {
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, rules, target), 0o644); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, interval, rules, target), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s := &server{t: t, address: freeAddress(t)}
@@ -123,7 +128,18 @@ func (s series) String() string { return fmt.Sprint(s.Metric) }
 // ask evaluates an expression now.
 func (s *server) ask(expression string) []series {
 	s.t.Helper()
-	text, err := page("http://" + s.address + "/api/v1/query?query=" + url.QueryEscape(expression))
+	return s.query(expression, "")
+}
+
+// askAt evaluates an expression as of a time.
+func (s *server) askAt(at float64, expression string) []series {
+	s.t.Helper()
+	return s.query(expression, "&time="+strconv.FormatFloat(at, 'f', 3, 64))
+}
+
+func (s *server) query(expression, more string) []series {
+	s.t.Helper()
+	text, err := page("http://" + s.address + "/api/v1/query?query=" + url.QueryEscape(expression) + more)
 	if err != nil {
 		s.t.Fatalf("%s: %v", expression, err)
 	}
@@ -182,6 +198,12 @@ func (s *server) scraped(times int) {
 // until polls, but not as fast as the harness does: each look is a query.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
+	if !within(is) {
+		t.Fatalf("it never came about that %s", what)
+	}
+}
+
+func within(is func() bool) bool {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	late := time.NewTimer(harness.Fatal)
@@ -190,9 +212,10 @@ func until(t testing.TB, what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-late.C:
-			t.Fatalf("it never came about that %s", what)
+			return false
 		}
 	}
+	return true
 }
 
 // decreases are the counters that went down, with the two values.

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -32,7 +34,7 @@ func serve(dir string, manners []string) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	ctx, tooLate := context.WithTimeout(ctx, tooLong)
+	ctx, tooLate := context.WithTimeout(ctx, tooLong+length())
 	defer tooLate()
 	path := filepath.Join(dir, strconv.Itoa(slot)+".sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -77,12 +79,33 @@ func behave(manner string) http.Handler {
 			_, _ = io.WriteString(w, page.String())
 		})
 	}
-	return instrumented()
+	service := instrumented()
+	if name == "obedient" {
+		obey(service)
+	}
+	return service
+}
+
+// obey has a service do what it is asked to, however bad that is for it.
+func obey(service *http.ServeMux) {
+	service.HandleFunc("/end/{code}", func(_ http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.PathValue("code"))
+		os.Exit(code)
+	})
+	service.HandleFunc("/hog", func(http.ResponseWriter, *http.Request) {
+		for hogged := [][]byte{}; len(hogged) < 1024; { // MiB, far above the limit
+			hogged = append(hogged, bytes.Repeat([]byte{1}, 1<<20))
+		}
+	})
+	service.HandleFunc("/deaf", func(http.ResponseWriter, *http.Request) { signal.Ignore(syscall.SIGTERM) })
+	service.HandleFunc("/orphan/{code}", func(_ http.ResponseWriter, r *http.Request) {
+		_ = exec.Command("sh", "-c", "(exit "+r.PathValue("code")+") &").Run()
+	})
 }
 
 // instrumented is a service as one writes it with client_golang. Each request
 // for anything but its metrics is counted.
-func instrumented() http.Handler {
+func instrumented() *http.ServeMux {
 	registry := prometheus.NewRegistry()
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "app_requests_total", Help: "Requests \"served\"."}, []string{"path"})
 	took := prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -34,18 +34,23 @@ func services(t *testing.T, n int, manners ...string) (b *harness.Brood, address
 // servicesWith has more flags for brood.
 func servicesWith(t *testing.T, flags []string, n int, manners ...string) (b *harness.Brood, address, dir string) {
 	t.Helper()
+	return servicesIn(t, harness.Options{}, flags, n, manners...)
+}
+
+// servicesIn has brood run as the options say.
+func servicesIn(t *testing.T, o harness.Options, flags []string, n int, manners ...string) (b *harness.Brood, address, dir string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
 	address = freeAddress(t)
-	b = harness.Mode{}.StartWith(t, harness.Options{
-		Args: slices.Concat([]string{
-			"-n", strconv.Itoa(n), "--metrics-addr", address, "--restart-backoff", "50ms..100ms", "--max-restarts", "1000/1m",
-			"--ready", "unix://" + dir + "/{slot}.sock", "--worker-metrics", "unix://" + dir + "/{slot}.sock:/metrics",
-		}, flags, []string{"--", self, asService, dir}, manners),
-	})
+	o.Args = slices.Concat([]string{
+		"-n", strconv.Itoa(n), "--metrics-addr", address, "--restart-backoff", "50ms..100ms", "--max-restarts", "1000/1m",
+		"--ready", "unix://" + dir + "/{slot}.sock", "--worker-metrics", "unix://" + dir + "/{slot}.sock:/metrics",
+	}, flags, []string{"--", self, asService, dir}, manners)
+	b = harness.Mode{}.StartWith(t, o)
 	harness.Until(t, "all workers are ready", func() bool {
 		_, err := page("http://" + address + "/readyz")
 		return err == nil

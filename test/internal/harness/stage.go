@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"syscall"
@@ -45,6 +46,7 @@ type Stage struct {
 	NoProc     uint64 // limit on the user's processes, 0 for as it is
 	Deny       []int  // system calls that this kernel is not to have
 	Background bool   // lead a process group of its own
+	Group      string // directory of a control group to be in
 	Keep       int    // descriptors that brood is born with, 3 by default
 }
 
@@ -61,6 +63,11 @@ func runStage(args []string) error {
 	path, err := exec.LookPath(args[1])
 	if err != nil {
 		return err
+	}
+	if s.Group != "" {
+		if err := os.WriteFile(filepath.Join(s.Group, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("control group: %w", err)
+		}
 	}
 	if err := s.mounts(); err != nil {
 		return err
