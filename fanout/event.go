@@ -219,7 +219,8 @@ type (
 	HookFinished struct {
 		Hook     Kind
 		Slot     int
-		Code     int // as a shell shows it; 126 and 127 when it did not start
+		Code     int            // as a shell shows it; 126 and 127 when it did not start
+		Signal   syscall.Signal // that has ended it, 0 if none has
 		TimedOut bool
 		Asked    bool // brood had asked it to end
 		Duration time.Duration

@@ -185,11 +185,11 @@ func table() [familyCount]Descriptor {
 		},
 		reapedCodes: {
 			"brood_reaped_exit_codes_total", Counter, labelled("code"),
-			"Reaped processes that exited, by exit code; a hook killed by signal N counts as 128+N.", true, fromEvents,
+			"Reaped processes that exited, by exit code.", true, fromEvents,
 		},
 		reapedSignals: {
 			"brood_reaped_exit_signals_total", Counter, labelled("signal"),
-			"Reaped workers and orphans that a signal ended, by signal.", true, fromEvents,
+			"Reaped processes that a signal ended, by signal.", true, fromEvents,
 		},
 		reapedOrphans: {
 			"brood_reaped_orphans_total", Counter, labelled("origin", orphanOrigins()...),

@@ -276,6 +276,30 @@ func TestNumbersThatCannotBeAreIgnored(t *testing.T) {
 	scrape(t, newTestGatherer(t, newFakeProc(t), "", Options{Table: table})).want(t, readable{`brood_reaped_processes_total{kind="orphan"}`: 3})
 }
 
+// A finish hook that runs out of time is not waited for: nobody knows its code.
+func TestHooksCountAsTheyEnded(t *testing.T) {
+	table := NewTable()
+	for _, ev := range []fanout.HookFinished{
+		{Hook: fanout.KindPrepare},
+		{Hook: fanout.KindExitHook, Code: 137},
+		{Hook: fanout.KindExitHook, Code: 139, Signal: syscall.SIGSEGV},
+		{Hook: fanout.KindExitHook, Code: 137, Signal: syscall.SIGKILL, TimedOut: true},
+		{Hook: fanout.KindExitHook, Code: 127, Err: errors.New("it is not there")},
+		{Hook: fanout.KindFinish, Code: fanout.CodeTimeout, TimedOut: true},
+	} {
+		table.Observe(began(), ev)
+	}
+	scrape(t, newTestGatherer(t, newFakeProc(t), "", Options{Table: table})).want(t, readable{
+		`brood_reaped_processes_total{kind="hook"}`:                     5,
+		`brood_reaped_exit_codes_total{code="0"}`:                       1,
+		`brood_reaped_exit_codes_total{code="137"}`:                     1,
+		`brood_reaped_exit_signals_total{signal="SIGSEGV"}`:             1,
+		`brood_reaped_exit_signals_total{signal="SIGKILL"}`:             1,
+		`brood_hook_runs_total{hook="on-worker-exit",result="timeout"}`: 1,
+		`brood_hook_runs_total{hook="finish",result="timeout"}`:         1,
+	})
+}
+
 func TestChangesAreCounted(t *testing.T) {
 	table := NewTable()
 	for _, ev := range []fanout.Event{

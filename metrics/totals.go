@@ -128,10 +128,15 @@ func (t *totals) hookFinished(ev fanout.HookFinished) {
 	if ev.Err != nil {
 		return // there was no process
 	}
-	t.reapedBy[reapedHook].Add(1)
-	if !ev.TimedOut { // then the code is brood's word, not the process's
-		countAt(t.codes[:], ev.Code, 1)
+	if ev.Signal == 0 && ev.TimedOut { // then the code is brood's word, not the process's
+		t.reapedBy[reapedHook].Add(1)
+		return
 	}
+	status := reaper.Status{Code: ev.Code}
+	if ev.Signal != 0 {
+		status = reaper.Status{Signal: ev.Signal}
+	}
+	t.reaped(reapedHook, status)
 }
 
 func problemIndex(err error) int {
