@@ -19,13 +19,18 @@ func (u User) permitted(self string) error {
 	if err != nil {
 		return err
 	}
+	uid := os.Geteuid()
+	wanted := map[int]string{unix.CAP_SETUID: "CAP_SETUID", unix.CAP_SETGID: "CAP_SETGID"}
+	if int(u.UID) != uid {
+		// Else a worker could be started, and never be told to stop.
+		wanted[unix.CAP_KILL] = "CAP_KILL"
+	}
 	lacking := ""
-	for bit, name := range map[int]string{unix.CAP_SETUID: "CAP_SETUID", unix.CAP_SETGID: "CAP_SETGID"} {
+	for bit, name := range wanted {
 		if caps>>bit&1 == 0 && lacking < name {
 			lacking = name
 		}
 	}
-	uid := os.Geteuid()
 	switch {
 	case lacking != "" && int(u.UID) == uid:
 		return fmt.Errorf("brood runs as user %d already, and cannot set its groups without %s: leave it out", uid, lacking)
