@@ -4,8 +4,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -49,6 +52,8 @@ var acts = map[string]struct {
 	"say":     {"WORD...: say it and end", say},
 	"ps":      {": list all processes: PID, parent, state, command line", ps},
 	"self":    {": who this process is for the kernel", self},
+	"get":     {"URL: print the page", get},
+	"forbid":  {": say what the kernel answers to calls that no service of ours needs, and serve", forbid},
 }
 
 func main() {
@@ -324,4 +329,39 @@ func self([]string) (int, error) {
 		}
 	}
 	return serve(nil)
+}
+
+func get(args []string) (int, error) {
+	resp, err := http.Get(args[0])
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, errors.New(resp.Status)
+	}
+	_, err = io.Copy(os.Stdout, resp.Body)
+	return 0, err
+}
+
+// forbid makes calls that need no right, so that a refusal is that of a filter.
+func forbid([]string) (int, error) {
+	_, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
+	tell("personality: %s", errorName(errno))
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	errors.As(err, &errno)
+	tell("netlink: %s", errorName(errno))
+	_, _, errno = unix.Syscall(unix.SYS_CLONE3, 0, 0, 0)
+	tell("clone3: %s", errorName(errno))
+	return serve(nil)
+}
+
+func errorName(errno unix.Errno) string {
+	if errno == 0 {
+		return "done"
+	}
+	return unix.ErrnoName(errno)
 }
