@@ -137,6 +137,23 @@ bench: go ## brood beside C and its peers: docs/benchmarks.md
 		'prometheus-process-exporter=prometheus-process-exporter:a row goes without it'
 	@go run ./bench $(BENCHFLAGS)
 
+.PHONY: sbom
+sbom: build ## bin/brood.cdx.json, the components of bin/brood
+	go run ./internal/sbom bin/brood >bin/brood.cdx.json
+
+.PHONY: reproducible
+reproducible: go ## build twice with empty caches, and compare
+	BROOD_TEST_FULL=1 go test -count=1 -run SameWherever -v ./test/supply
+
+# It asks vuln.go.dev, so it is no part of what runs without the internet.
+.PHONY: vuln
+vuln: go ## known vulnerabilities of what brood calls, from vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -tags $(TAGS),$(TAGGED) ./cmd/brood
+
+.PHONY: proof
+proof: go ## all that is too long for CI, one after another: hours
+	@scripts/proof
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin
