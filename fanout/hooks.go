@@ -40,8 +40,11 @@ func (e *Engine) startPrepare() {
 func (e *Engine) hookStarted(h *hookRun, in Started) {
 	h.pid = in.PID
 	e.emit(HookStarted{Hook: in.Kind, PID: in.PID})
-	if h == &e.prepare && e.stopping() {
+	switch {
+	case h == &e.prepare && e.stopping():
 		e.askPrepareToEnd()
+	case h == &e.finish && h.result != nil: // its time was over before it began
+		e.system.Signal([]Ref{finishRef}, syscall.SIGKILL, true)
 	}
 }
 
