@@ -181,7 +181,14 @@ func ParsePage(text string) (*Probe, error) {
 	default:
 		return nil, errors.New(wanted)
 	}
-	return Parse(text)
+	p, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.Request(context.Background(), expand.Values{Slot: 1, Count: 1}); err != nil {
+		return nil, fmt.Errorf("%s: %w", wanted, err)
+	}
+	return p, nil
 }
 
 // Request asks the worker for the page, over a connection of Dial. There is no

@@ -155,3 +155,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A page is somewhere that can be asked, whichever slot it is of.
+func FuzzParsePage(f *testing.F) {
+	for _, seed := range []string{"http://:9000/metrics", "http://[::1]:{9000+index}/x?y", "unix:///run/{slot}.sock:/metrics", "http+unix:///a:/b", "https://a/", "unix://:/", "http:///", "http://a b/"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParsePage(text)
+		if err != nil {
+			if p != nil {
+				t.Error("a page and an error")
+			}
+			return
+		}
+		if p == nil {
+			t.Fatal("neither a page nor an error")
+		}
+		if _, err := p.Request(t.Context(), expand.Values{Slot: 1, Count: 1}); err != nil {
+			t.Errorf("%q is taken, and cannot be asked for: %v", text, err)
+		}
+	})
+}
