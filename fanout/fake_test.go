@@ -50,10 +50,11 @@ type world struct {
 	registered []RegisteredProcess
 	told       map[int]bool
 	stragglers []Straggler
-	stubborn   bool // stragglers survive SIGTERM
-	dead       bool // answers nothing at all
-	discard    bool // starts that have not begun are dropped
-	broken     bool // the command cannot be started
+	stubborn   bool          // stragglers survive SIGTERM
+	dead       bool          // answers nothing at all
+	slowDisk   time.Duration // how long removing brood's files takes
+	discard    bool          // starts that have not begun are dropped
+	broken     bool          // the command cannot be started
 	// mustGet and mayGet are how many forwarded signals a worker gets.
 	mustGet, mayGet map[Ref]int
 	early           int // those that arrived before the first worker
@@ -260,7 +261,7 @@ func (w *world) Cleanup() {
 	defer w.mu.Unlock()
 	w.cleaned++
 	if !w.dead {
-		w.in <- CleanedUp{}
+		time.AfterFunc(w.slowDisk, func() { w.in <- CleanedUp{} })
 	}
 }
 

@@ -310,7 +310,9 @@ func (e *Engine) startFinish() {
 func (e *Engine) leave() {
 	e.enter(PhaseLeaving)
 	e.outcome = e.ending().outcome()
-	e.timers.at(time.Now().Add(exitReserve), e.gone)
+	// What is left of the budget is for the files: thousands of them on a busy
+	// disk take longer than the reserve.
+	e.timers.at(latest(e.stop.finish, time.Now()).Add(exitReserve), e.gone)
 	e.system.Cleanup()
 	if e.system.Descendants() {
 		// The finish hook's own leftovers: without a PID 1 above that ends them

@@ -33,6 +33,26 @@ func TestAStopIsHonouredByEverybody(t *testing.T) {
 	}
 }
 
+// Thousands of PID files on a busy disk take their time, and there is some left.
+func TestRemovingFilesMayUseWhatIsLeftOfTheBudget(t *testing.T) {
+	for slow, want := range map[time.Duration]time.Duration{
+		3 * time.Second: 3 * time.Second,
+		time.Hour:       9 * time.Second,
+	} {
+		w, o, took := play(t, basePlan(2), nil, func(w *world) {
+			w.slowDisk = slow
+			w.after(2 * time.Second)
+			w.send(syscall.SIGTERM)
+		})
+		if o.Code != 0 || w.cleaned != 1 {
+			t.Errorf("ended with %+v, cleaned up %d times", o, w.cleaned)
+		}
+		if took -= 2 * time.Second; took < want || took > want+100*time.Millisecond {
+			t.Errorf("with files that take %s the stop took %s, want %s", slow, took, want)
+		}
+	}
+}
+
 func TestTheStopSignalCanBeChosen(t *testing.T) {
 	plan := basePlan(2)
 	plan.StopSignal = syscall.SIGQUIT

@@ -59,7 +59,10 @@ func TestAStopAtAnyMomentOfATransition(t *testing.T) {
 					b.WaitRunning(2)
 					transition.act(b)
 					moment(delay)
-					b.Stop(t, 0)
+					if !b.HasEnded() { // a drain under way may end at any moment
+						_ = harness.Kill(b.PID, syscall.SIGTERM)
+					}
+					b.WantCode(t, 0)
 					if ran := strings.Count(harness.Content(finished), "x"); ran != 1 {
 						t.Errorf("stopped %s after %s brood has run the finish hook %d times", delay, name, ran)
 					}
