@@ -33,11 +33,15 @@ func length() time.Duration {
 	return 20 * time.Second
 }
 
+// most is how many workers there are at one time.
+const most = 9
+
 // run is a brood that toils, and what was done to it.
 type run struct {
 	t       *testing.T
 	b       *harness.Brood
 	address string
+	group   string
 	done    map[string]int
 	sizes   []size
 }
@@ -57,17 +61,20 @@ func TestNothingIsLostAndNothingGrows(t *testing.T) {
 	}
 	defer null.Close()
 	final := filepath.Join(t.TempDir(), "final.prom")
-	r := &run{t: t, address: freeAddress(t), done: map[string]int{}}
+	r := &run{t: t, address: freeAddress(t), group: harness.CPUGroup(t, 2), done: map[string]int{}}
 	o := observe(t)
 	r.b = harness.Mode{}.StartWith(t, harness.Options{
 		Stdout: null,
+		Stage:  harness.Stage{Group: r.group},
 		Args: []string{
-			"-n6", "--log-level=debug", "--output=prefix", "--metrics-addr", r.address, "--final-metrics", final, "--leftovers=keep",
+			"-nauto",  "--log-level=debug", "--output=prefix", "--metrics-addr", r.address, "--final-metrics", final, "--leftovers=keep",
 			"--restart=always", "--restart-backoff=10ms..50ms", "--max-restarts=100000/1s", "--ready=exec:true", "--live=exec:true",
 			"--on-worker-exit=true", "--finish=true", "--prepare=true", "--", self, asToiler,
 		},
 	})
-	r.b.WaitRunning(6)
+	r.b.WaitRunning(1)
+	r.verb("scale", strconv.Itoa(most)) // each slot has its series from here on
+	r.b.WaitRunning(most)
 	r.work(time.Now().Add(length()))
 	r.wantNoGrowth()
 	harness.Until(t, "all is quiet", func() bool {
@@ -80,7 +87,7 @@ func TestNothingIsLostAndNothingGrows(t *testing.T) {
 	}
 	kinds := wantAllTold(t, ends, harness.Content(final))
 	wantAllLogged(t, ends, kinds, r.b.Stderr.All())
-	t.Logf("in %s: %v", length(), r.done)
+	t.Logf("in %s: %v, and brood followed a limit %s times", length(), r.done, limits(harness.Content(final)))
 }
 
 // work does to it at random what happens to services, and looks how big it is.
@@ -102,7 +109,7 @@ func (r *run) work(until time.Time) {
 			r.b.Signal(syscall.SIGHUP)
 			r.done["reloads"]++
 		case n < 33:
-			r.verb("scale", strconv.Itoa(2+rand.IntN(8)))
+			r.verb("scale", strconv.Itoa(2+rand.IntN(most-1)))
 			r.done["scalings"]++
 		case n < 36:
 			r.verb("status")
@@ -110,6 +117,14 @@ func (r *run) work(until time.Time) {
 		case n < 46:
 			r.page()
 			r.done["scrapes"]++
+		case n < 48:
+			r.verb("scale", "auto") // it follows the limits until it is scaled again
+			r.done["scalings to the limits"]++
+		case n < 50:
+			if err := harness.LimitCPUs(r.group, 1+rand.IntN(2)); err != nil {
+				r.t.Error(err)
+			}
+			r.done["limits"]++
 		}
 		// A fifth of the time is for warming up.
 		if warm = warm || time.Since(began) > length()/5; warm && i%20 == 0 {
@@ -180,7 +195,7 @@ func (r *run) wantNoGrowth() {
 		{"file descriptors", func(s size) int { return s.fds }, 4},
 		{"threads", func(s size) int { return s.threads }, 4},
 		{"kB of memory", func(s size) int { return s.rss }, 6 << 10},
-		{"series", func(s size) int { return s.series }, 180}, // slots that were not wanted before, codes that nobody had ended with
+		{"series", func(s size) int { return s.series }, 150}, // gauges of those who run, codes that nobody had ended with
 	} {
 		least := func(sizes []size) int {
 			return of.get(slices.MinFunc(sizes, func(a, b size) int { return of.get(a) - of.get(b) }))
@@ -285,6 +300,13 @@ func wantAllLogged(t *testing.T, ends []end, kinds map[string]int, log []string)
 	if !maps.Equal(logged, kinds) {
 		t.Errorf("the log has %v, and the last metrics %v", logged, kinds)
 	}
+}
+
+// limits is how often brood has followed one.
+func limits(metrics string) string {
+	_, after, _ := strings.Cut(metrics, "brood_scalings_total{cause=\"limits\"} ")
+	n, _, _ := strings.Cut(after, "\n")
+	return n
 }
 
 // value is that of a key in a line of the log, without quotation marks.

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +20,27 @@ func MemoryGroup(t testing.TB, limit int64) (dir string) {
 	return group(t, "memory", map[string]string{
 		"memory.limit_in_bytes": strconv.FormatInt(limit, 10), "memory.max": strconv.FormatInt(limit, 10), "memory.swap.max": "0",
 	})
+}
+
+// CPUGroup makes a control group whose processes have so many CPUs together, as
+// MemoryGroup does.
+func CPUGroup(t testing.TB, cpus int) (dir string) {
+	t.Helper()
+	dir = group(t, "cpu", nil)
+	if err := LimitCPUs(dir, cpus); err != nil {
+		Missing(t, "cpu cannot be limited: %v", err)
+	}
+	return dir
+}
+
+// LimitCPUs changes how many CPUs a group of CPUGroup has.
+func LimitCPUs(dir string, cpus int) error {
+	const period = 100_000
+	file, text := filepath.Join(dir, "cpu.cfs_quota_us"), strconv.Itoa(cpus*period)
+	if _, err := os.Stat(file); err != nil {
+		file, text = filepath.Join(dir, "cpu.max"), fmt.Sprintf("%d %d", cpus*period, period)
+	}
+	return os.WriteFile(file, []byte(text), 0)
 }
 
 // group makes a group below the tests' own and writes those of the files that
