@@ -36,12 +36,18 @@ func length() time.Duration {
 // most is how many workers there are at one time.
 const most = 9
 
+// followed is for how long a new limit is left to be followed: it has to stand
+// for seconds before it is.
+const followed = 12 * time.Second
+
 // run is a brood that toils, and what was done to it.
 type run struct {
 	t       *testing.T
 	b       *harness.Brood
 	address string
 	group   string
+	cpus    int       // that the group has
+	follows time.Time // until when nobody scales by hand
 	done    map[string]int
 	sizes   []size
 }
@@ -61,13 +67,13 @@ func TestNothingIsLostAndNothingGrows(t *testing.T) {
 	}
 	defer null.Close()
 	final := filepath.Join(t.TempDir(), "final.prom")
-	r := &run{t: t, address: freeAddress(t), group: harness.CPUGroup(t, 2), done: map[string]int{}}
+	r := &run{t: t, address: freeAddress(t), group: harness.CPUGroup(t, 2), cpus: 2, done: map[string]int{}}
 	o := observe(t)
 	r.b = harness.Mode{}.StartWith(t, harness.Options{
 		Stdout: null,
 		Stage:  harness.Stage{Group: r.group},
 		Args: []string{
-			"-nauto",  "--log-level=debug", "--output=prefix", "--metrics-addr", r.address, "--final-metrics", final, "--leftovers=keep",
+			"-nauto", "--log-level=debug", "--output=prefix", "--metrics-addr", r.address, "--final-metrics", final, "--leftovers=keep",
 			"--restart=always", "--restart-backoff=10ms..50ms", "--max-restarts=100000/1s", "--ready=exec:true", "--live=exec:true",
 			"--on-worker-exit=true", "--finish=true", "--prepare=true", "--", self, asToiler,
 		},
@@ -99,16 +105,14 @@ func (r *run) work(until time.Time) {
 		<-pause.C
 		switch n := rand.IntN(100); {
 		case n < 25:
-			if workers := r.b.Workers(); len(workers) > 0 {
-				signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGHUP, syscall.SIGSEGV}[rand.IntN(4)]
-				if harness.Kill(workers[rand.IntN(len(workers))], signal) == nil {
-					r.done["kills"]++
-				}
-			}
+			r.kill()
 		case n < 30:
 			r.b.Signal(syscall.SIGHUP)
 			r.done["reloads"]++
 		case n < 33:
+			if time.Now().Before(r.follows) {
+				continue
+			}
 			r.verb("scale", strconv.Itoa(2+rand.IntN(most-1)))
 			r.done["scalings"]++
 		case n < 36:
@@ -118,18 +122,38 @@ func (r *run) work(until time.Time) {
 			r.page()
 			r.done["scrapes"]++
 		case n < 48:
-			r.verb("scale", "auto") // it follows the limits until it is scaled again
-			r.done["scalings to the limits"]++
-		case n < 50:
-			if err := harness.LimitCPUs(r.group, 1+rand.IntN(2)); err != nil {
+			if time.Now().Before(r.follows.Add(followed)) {
+				continue
+			}
+			r.verb("scale", "auto")
+			r.follows = time.Now().Add(followed)
+			r.cpus = 3 - r.cpus
+			if err := harness.LimitCPUs(r.group, r.cpus); err != nil {
 				r.t.Error(err)
 			}
 			r.done["limits"]++
 		}
 		// A fifth of the time is for warming up.
-		if warm = warm || time.Since(began) > length()/5; warm && i%20 == 0 {
+		if warm = warm || time.Since(began) > length()/5; warm && i%5 == 0 {
 			r.sizes = append(r.sizes, r.size())
 		}
+	}
+}
+
+// kill ends a child of brood's, whatever it is. One that has not yet become what
+// it is started as is a failed start, and told as that.
+func (r *run) kill() {
+	children := r.b.Workers()
+	if len(children) == 0 {
+		return
+	}
+	pid := children[rand.IntN(len(children))]
+	if p, ok := harness.Look(pid); !ok || p.Comm == "brood" || p.Comm == "exe" {
+		return
+	}
+	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGHUP, syscall.SIGSEGV}[rand.IntN(4)]
+	if harness.Kill(pid, signal) == nil {
+		r.done["kills"]++
 	}
 }
 
@@ -192,7 +216,7 @@ func (r *run) wantNoGrowth() {
 		get   func(size) int
 		grown int // more is growth
 	}{
-		{"file descriptors", func(s size) int { return s.fds }, 4},
+		{"file descriptors", func(s size) int { return s.fds }, 8},
 		{"threads", func(s size) int { return s.threads }, 4},
 		{"kB of memory", func(s size) int { return s.rss }, 6 << 10},
 		{"series", func(s size) int { return s.series }, 150}, // gauges of those who run, codes that nobody had ended with
@@ -272,7 +296,7 @@ func wantAllLogged(t *testing.T, ends []end, kinds map[string]int, log []string)
 		switch key := fmt.Sprintf("%d %d", e.pid, e.code()); {
 		case workers[key] > 0:
 			workers[key]--
-		case hooks[e.pid] > 0:
+		case hooks[e.pid] > 0 && (e.code() == 0 || e.status.Signaled()):
 			hooks[e.pid]--
 		case orphans[e.code()] > 0:
 			orphans[e.code()]--
