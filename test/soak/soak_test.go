@@ -200,7 +200,12 @@ func (r *run) size() size {
 	}
 	threads, _ := strconv.Atoi(p.Status("Threads"))
 	rss, _ := strconv.Atoi(strings.TrimSuffix(p.Status("VmRSS"), " kB"))
-	return size{len(harness.FDs(r.b.PID)), threads, rss, strings.Count(r.page(), "\nbrood_")}
+	text := r.page()
+	_, after, _ := strings.Cut(text, "\nbrood_workers_desired ")
+	line, _, _ := strings.Cut(after, "\n")
+	wanted, _ := strconv.Atoi(line)
+	// Each worker that is wanted has its two pipes and its pidfd.
+	return size{len(harness.FDs(r.b.PID)) - 3*wanted, threads, rss, strings.Count(text, "\nbrood_")}
 }
 
 // wantNoGrowth compares the first quarter of the looks with the last: their
