@@ -17,12 +17,17 @@ import (
 // ask runs a verb against a running brood and returns what it said and its code.
 func ask(t *testing.T, b *harness.Brood, words ...string) (said string, code int) {
 	t.Helper()
-	verb := exec.Command(harness.Binary(), append(words, "--pidfile", b.PIDFile)...)
-	out, err := verb.CombinedOutput()
-	if err != nil && verb.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return string(out), verb.ProcessState.ExitCode()
+	// The control socket comes a moment after the first workers.
+	harness.Within(harness.Fatal, func() bool {
+		verb := exec.Command(harness.Binary(), append(words, "--pidfile", b.PIDFile)...)
+		out, err := verb.CombinedOutput()
+		if err != nil && verb.ProcessState == nil {
+			t.Fatal(err)
+		}
+		said, code = string(out), verb.ProcessState.ExitCode()
+		return b.HasEnded() || !strings.Contains(said, "no such file or directory")
+	})
+	return said, code
 }
 
 func TestSIGHUPReplacesOneWorkerAfterAnother(t *testing.T) {

@@ -105,6 +105,9 @@ func reload(t *testing.T, b *harness.Brood) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	harness.Until(t, "brood can be asked", func() bool {
+		return exec.CommandContext(ctx, harness.Binary(), "health", "--live", "--pidfile", b.PIDFile).Run() == nil
+	})
 	if out, err := exec.CommandContext(ctx, harness.Binary(), "reload", "--pidfile", b.PIDFile).CombinedOutput(); err != nil {
 		t.Errorf("reload: %v\n%s", err, out)
 	}
