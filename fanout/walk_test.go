@@ -132,13 +132,13 @@ func fragile(p Plan) Plan {
 
 func walks() []walk {
 	return []walk{
-		{"one stops", func() Plan { return small(1, 0) }, chances{crashes: 1, failures: 1, stops: 2}, 8, 20},
-		{"one drains", func() Plan { return draining(small(1, 0)) }, chances{crashes: 1, stops: 3}, 7, 16},
-		{"one reloads", func() Plan { return small(1, 1) }, chances{crashes: 1, reloads: 2, stops: 1}, 7, 14},
-		{"two stop", func() Plan { return small(2, 0) }, chances{crashes: 1, stops: 2}, 6, 10},
-		{"two reload", func() Plan { return small(2, 0) }, chances{crashes: 1, reloads: 1, stops: 1}, 6, 11},
-		{"two surge", func() Plan { return small(2, 1) }, chances{crashes: 1, reloads: 1, stops: 1}, 6, 11},
-		{"two surge by word", func() Plan { return saying(small(2, 1)) }, chances{crashes: 1, reloads: 1}, 6, 10},
+		{"one stops", func() Plan { return small(1, 0) }, chances{crashes: 1, failures: 1, stops: 2}, 8, 12},
+		{"one drains", func() Plan { return draining(small(1, 0)) }, chances{crashes: 1, stops: 3}, 7, 10},
+		{"one reloads", func() Plan { return small(1, 1) }, chances{crashes: 1, reloads: 2, stops: 1}, 7, 12},
+		{"two stop", func() Plan { return small(2, 0) }, chances{crashes: 1, stops: 2}, 6, 9},
+		{"two reload", func() Plan { return small(2, 0) }, chances{crashes: 1, reloads: 1, stops: 1}, 6, 9},
+		{"two surge", func() Plan { return small(2, 1) }, chances{crashes: 1, reloads: 1, stops: 1}, 6, 9},
+		{"two surge by word", func() Plan { return saying(small(2, 1)) }, chances{crashes: 1, reloads: 1}, 6, 8},
 		{"two scale and fail", func() Plan { return fragile(small(2, 0)) }, chances{crashes: 1, ends: 1, downs: 1}, 6, 9},
 		{"one waits and goes", func() Plan { return small(2, 0) }, chances{crashes: 1, downs: 1, ups: 1}, 5, 9},
 		{"one is not ready and goes", func() Plan { return saying(fragile(small(2, 0))) }, chances{downs: 1, failures: 1}, 6, 10},
