@@ -247,8 +247,9 @@ func TestAWatcherThatDoesNotReadHoldsTheServerUpForAMomentOnly(t *testing.T) {
 	}
 	began := time.Now()
 	s.leave()
-	if took := time.Since(began); took < 200*time.Millisecond || took > 5*time.Second {
-		t.Errorf("the server left after %v, want 200 ms and little more", took)
+	// Less where the socket could hold what there was to tell.
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the server left after %v, want 200 ms and little more at most", took)
 	}
 }
 
