@@ -12,6 +12,8 @@ TAGS := nethttpomithttp2
 STATIC = CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w'
 FUZZTIME ?= 10s
 TESTFLAGS ?=
+# .ci/run has another, which takes the same flags and packages.
+GOTEST ?= go test
 BENCHFLAGS ?=
 # What lasts as long as one likes may take longer than go test's ten minutes.
 LONG = $(if $(BROOD_TEST_FULL)$(BROOD_TEST_PROMETHEUS)$(BROOD_TEST_SOAK),-timeout 60m)
@@ -70,7 +72,7 @@ test: go ## vet, format and all tests, with the race detector
 		if [ -n "$$files" ]; then echo "not formatted, run make fmt: $$files"; exit 1; fi
 	@if command -v gcc >/dev/null; then race=-race; export CGO_ENABLED=1; else race=; fi; set -x; \
 		go test $$race -count=1 -tags $(TAGGED) $(TESTFLAGS) ./internal/webconfig; \
-		go test $$race -count=1 $(LONG) $(TESTFLAGS) ./...
+		$(GOTEST) $$race -count=1 $(LONG) $(TESTFLAGS) ./...
 	cd test/manifests && go vet ./... && go test -count=1 ./...
 
 # The first time it builds Kubernetes: minutes of all CPUs, and 4 GB of disk.
