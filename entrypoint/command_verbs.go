@@ -1,6 +1,8 @@
 package entrypoint
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -113,4 +115,16 @@ func noMoreWords(verb *cobra.Command, args []string) error {
 		Setting: verb.Name(), Value: args[0],
 		Remedy: "it takes no more words; a command called " + verb.Name() + " needs -- before it",
 	}
+}
+
+// failed makes an error of a verb one line on stderr and a code of its own:
+// 1, as for everything that is not up; wrong words are still usage errors.
+func failed(verb *cobra.Command, code *int, err error) error {
+	var usage *UsageError
+	if err == nil || errors.As(err, &usage) {
+		return err
+	}
+	fmt.Fprintln(verb.ErrOrStderr(), verb.Root().Name()+":", err)
+	*code = 1
+	return nil
 }
