@@ -229,6 +229,8 @@ func (e *Engine) replacementFailed(s *slot, why string) {
 		e.endReload(s.number, why)
 	case cause == CauseAge && s.worker != nil:
 		e.dueByAge(s.worker, e.plan.Backoff.Max) // it stays, and gets no younger
+	case cause == CauseMemory && s.worker != nil:
+		s.worker.spared = time.Now().Add(e.plan.Backoff.Max)
 	}
 }
 
@@ -279,7 +281,8 @@ func (e *Engine) watchMemory() {
 
 func (e *Engine) measured(in Measured) {
 	for ref, rss := range in.RSS {
-		if s, w := e.incarnation(ref); w != nil && s.worker == w && s.due == "" && rss > e.plan.MaxRSS {
+		s, w := e.incarnation(ref)
+		if w != nil && s.worker == w && s.due == "" && rss > e.plan.MaxRSS && !time.Now().Before(w.spared) {
 			e.emit(TooMuchMemory{s.number, w.pid, rss, e.plan.MaxRSS})
 			e.makeDue(s, CauseMemory)
 		}

@@ -284,6 +284,25 @@ func TestAWorkerThatTakesTooMuchMemoryIsReplaced(t *testing.T) {
 	}
 }
 
+func TestABigWorkerWhoseSuccessorsFailIsSparedForTheLongestBackoff(t *testing.T) {
+	p := basePlan(2)
+	p.Disruption = Disruption{MaxSurge: 1}
+	p.MaxRSS = 100
+	w, _, _ := play(t, p, func(w *world) { w.rss[Ref{KindWorker, 2, 1}] = 101 }, func(w *world) {
+		w.after(2 * time.Second)
+		w.breaks()
+		w.after(5 * time.Minute)
+		if n := w.worker(2).Incarnation; n != 1 {
+			t.Errorf("incarnation %d has taken over", n)
+		}
+		w.send(syscall.SIGTERM)
+	})
+	// After 5 s, and from then on not more often than every 30 s.
+	if n := len(got[ReplacementFailed](w)); n < 5 || n > 10 {
+		t.Errorf("%d successors have failed, want one every 30 to 35 s of 5 minutes", n)
+	}
+}
+
 func TestScaling(t *testing.T) {
 	for name, test := range map[string]struct {
 		Scale

@@ -66,7 +66,8 @@ type worker struct {
 	replaced bool      // told to end to make room for the next incarnation
 	beside   bool      // started as a successor, without a PID file
 
-	oldAt time.Time // when it gets too old; zero while it is not ready, or for never
+	oldAt  time.Time // when it gets too old; zero while it is not ready, or for never
+	spared time.Time // until when it may be too big: its successor has failed
 
 	check    checking
 	readyBy  time.Time // when it has failed if it is not ready by then
