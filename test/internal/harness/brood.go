@@ -52,7 +52,8 @@ func (b *Brood) SlotFile(i string) string {
 	return strings.TrimSuffix(b.PIDFile, ext) + "." + i + ext
 }
 
-// Slot waits for the worker of a slot and returns its PID here.
+// Slot waits for the worker of a slot and returns its PID here. What happens to
+// the worker then happens to one that brood knows to run.
 func (b *Brood) Slot(n int) (pid int) {
 	b.t.Helper()
 	Until(b.t, "slot "+strconv.Itoa(n)+" has a worker", func() bool {
@@ -71,10 +72,18 @@ func (b *Brood) slotNow(n int) int {
 	if err != nil {
 		return 0
 	}
-	if pid := b.Outer(inner); pid != 0 && Alive(pid) {
+	if pid := b.Outer(inner); pid != 0 && Alive(pid) && b.hasToldOfStart(n, inner) {
 		return pid
 	}
 	return 0
+}
+
+// hasToldOfStart reports whether the log tells of a start, if there is one. The
+// PID file is there before brood's engine counts the worker, and a stop signal
+// in between finds nobody to stop.
+func (b *Brood) hasToldOfStart(slot, inner int) bool {
+	return b.Stderr == nil || b.Stderr.hasEnded() ||
+		b.Stderr.Find(`msg="worker started"`, " slot="+strconv.Itoa(slot)+" ", " pid="+strconv.Itoa(inner)+" ") != ""
 }
 
 // SlotAfter waits for another worker in a slot than the one before.

@@ -55,6 +55,16 @@ func (l *Lines) read(r io.Reader) {
 	}
 }
 
+// hasEnded reports whether all writers are gone.
+func (l *Lines) hasEnded() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // awaitEnd waits until all writers are gone. One that stays is a process that
 // was left behind.
 func (l *Lines) awaitEnd(t testing.TB) {
