@@ -48,6 +48,7 @@ var acts = map[string]struct {
 	"orphans": {"N: leave N short-lived orphans behind and serve", orphans},
 	"forget":  {"N: start N short-lived processes and end at once", forget},
 	"brief":   {": end after a moment", brief},
+	"settle":  {"N: end with 0 in the first N starts of the container, and serve from then on", settle},
 	"flood":   {"MIB: write so much, and serve", flood},
 	"say":     {"WORD...: say it and end", say},
 	"ps":      {": list all processes: PID, parent, state, command line", ps},
@@ -273,6 +274,28 @@ func forget(args []string) (int, error) {
 }
 
 // brief outlives its parent, and says who has adopted it.
+// settle counts in a file, which a restart of the container keeps.
+func settle(args []string) (int, error) {
+	starts, err := strconv.Atoi(args[0])
+	if err != nil {
+		return 0, err
+	}
+	counted, err := os.OpenFile("/starts", os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer counted.Close()
+	info, err := counted.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if info.Size() >= int64(starts) {
+		return serve(nil)
+	}
+	_, err = counted.WriteString("x")
+	return 0, err
+}
+
 func brief([]string) (int, error) {
 	<-time.After(500 * time.Millisecond)
 	tell("orphan of %d ends", os.Getppid())
