@@ -11,6 +11,7 @@ import (
 
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/signame"
+	"github.com/brood-init/brood/reaper"
 )
 
 // line is one log line: one event, one message, stable keys.
@@ -37,10 +38,7 @@ func describe(ev fanout.Event) line {
 	case fanout.SignalForwarded:
 		return debugLine("signal forwarded", signalAttr(ev.Signal), slog.Int("workers", ev.Workers))
 	case fanout.OrphansAdopted:
-		if ev.OOMKills > 0 {
-			return warnLine("orphans reaped, some were killed for lack of memory", slog.Int("count", ev.Count), slog.Uint64("oom_kills", ev.OOMKills))
-		}
-		return debugLine("orphans reaped", slog.Int("count", ev.Count), slog.String("codes", counts(ev.Codes)), slog.String("slots", counts(ev.Origins.Slots)))
+		return describeOrphans(ev)
 	case fanout.OOMGroupFound:
 		return warnLine(oomGroupWarning)
 	case fanout.PIDFileRefused:
@@ -60,6 +58,23 @@ func describe(ev fanout.Event) line {
 		return describeStop(ev)
 	}
 	return describeWorker(ev)
+}
+
+// describeOrphans has all of them in codes, those that a signal has ended as a
+// shell has it.
+func describeOrphans(ev fanout.OrphansAdopted) line {
+	codes := maps.Clone(ev.Codes)
+	if codes == nil {
+		codes = make(map[int]int)
+	}
+	for sig, n := range ev.Signals {
+		codes[reaper.Status{Signal: syscall.Signal(sig)}.ExitCode()] += n
+	}
+	attrs := []slog.Attr{slog.Int("count", ev.Count), slog.String("codes", counts(codes)), slog.String("slots", counts(ev.Origins.Slots))}
+	if ev.OOMKills > 0 {
+		return warnLine("orphans reaped, some were killed for lack of memory", append(attrs, slog.Uint64("oom_kills", ev.OOMKills))...)
+	}
+	return debugLine("orphans reaped", attrs...)
 }
 
 func describeWorker(ev fanout.Event) line {
