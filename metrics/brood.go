@@ -28,6 +28,7 @@ type broodSeries struct {
 	countInfo  map[cgroup.Source]*series
 	cpu, rss   series
 	fds        series
+	goroutines series
 	startTime  series
 	received   growing
 	forwarded  growing
@@ -82,7 +83,7 @@ func slotless(f *families) *broodSeries {
 	return &broodSeries{
 		followed: f.series(limitsFollowed), reloading: f.series(reloading), unanswered: f.series(probeFailures),
 		desired: f.series(workersDesired), cpu: f.series(processCPU), rss: f.series(processRSS),
-		fds: f.series(processOpenFDs), startTime: f.series(processStartTime),
+		fds: f.series(processOpenFDs), goroutines: f.series(processGoroutines), startTime: f.series(processStartTime),
 		zombies: f.series(zombies), processes: f.series(processes),
 		dropped: f.series(hooksDropped), registered: f.series(registeredCount), panics: f.series(panics),
 		received:  newGrowing(f, signalsReceived, presetSignals(), signalLabel),
@@ -211,6 +212,7 @@ func (g *Gatherer) totals() {
 func (g *Gatherer) self() {
 	b := g.brood
 	b.startTime.put(float64(g.options.Started.UnixMilli()) / float64(time.Second/time.Millisecond))
+	b.goroutines.put(float64(g.goroutines()))
 	stat, err := g.reader.fs.Stat(g.options.Self)
 	if err != nil {
 		g.errors[sourceStat]++

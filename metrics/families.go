@@ -167,6 +167,10 @@ func table() [familyCount]Descriptor {
 			"brood_process_open_fds", Gauge, nil,
 			"Open file descriptors of brood itself.", true, "/proc/PID/fd",
 		},
+		processGoroutines: {
+			"brood_process_goroutines", Gauge, nil,
+			"Goroutines of brood itself.", true, fromGatherer,
+		},
 		processStartTime: {
 			"brood_process_start_time_seconds", Gauge, nil,
 			"Time brood was started, since unix epoch in seconds.", true, fromGatherer,

@@ -43,6 +43,7 @@ const (
 	processCPU
 	processRSS
 	processOpenFDs
+	processGoroutines
 	processStartTime
 	signalsReceived
 	signalsForwarded

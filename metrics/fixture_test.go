@@ -102,6 +102,7 @@ func newTestGatherer(tb testing.TB, f fakeProc, fixture string, o Options) *Gath
 	o.Build = Build{Version: "0.1.0", Revision: "c0ffee", Go: "go1.26.8"}
 	g := New(o)
 	g.reader.pageBytes = testPages
+	g.goroutines = func() int { return 21 }
 	return g
 }
 

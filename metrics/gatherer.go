@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -89,6 +90,7 @@ type Gatherer struct {
 	dead       int          // and that are zombies
 	noChildren bool         // the kernel does not list them
 	ownTicks   uint64       // brood's CPU time, as last seen
+	goroutines func() int
 }
 
 var _ prometheus.TransactionalGatherer = (*Gatherer)(nil)
@@ -102,7 +104,7 @@ func New(o Options) *Gatherer {
 	if o.Started.IsZero() {
 		o.Started = time.Now()
 	}
-	g := &Gatherer{options: o, reader: newProcessReader(o.Proc)}
+	g := &Gatherer{options: o, reader: newProcessReader(o.Proc), goroutines: runtime.NumGoroutine}
 	g.unlock = g.mu.Unlock
 	return g
 }

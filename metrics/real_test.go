@@ -103,6 +103,9 @@ func TestRealProcesses(t *testing.T) {
 			t.Errorf("slot %d: the reaper has read nothing", slot)
 		}
 	}
+	if n := page["brood_process_goroutines"]; n < 2 {
+		t.Errorf("%v goroutines are too few", n)
+	}
 	page.want(t, readable{`brood_reaped_processes_total{kind="worker"}`: float64(exits), "brood_zombies": 0, `brood_state{state="done"}`: 1})
 	t.Logf("%d exits, %d scrapes", exits, scrapes)
 }
