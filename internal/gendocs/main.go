@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/brood-init/brood/entrypoint"
+	"github.com/brood-init/brood/internal/docpart"
 )
 
 // pages are those with a table, which stands between two lines that name it.
@@ -54,18 +55,11 @@ func generate(root string) (map[string][]byte, error) {
 	files[filepath.Join(root, "deploy", "kubernetes", "prometheus-operator", "prometheusrule.yaml")] = prometheusRule(rules)
 	for name, write := range pages() {
 		path := filepath.Join(root, "docs", name)
-		page, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		before, rest, ok := bytes.Cut(page, []byte(begin))
-		_, after, ok2 := bytes.Cut(rest, []byte(end))
-		if !ok || !ok2 {
-			return nil, fmt.Errorf("cannot find the place for the table in %q: it has no lines %q and %q", path, begin, end)
-		}
 		var table bytes.Buffer
 		write(&table)
-		files[path] = bytes.Join([][]byte{before, []byte(begin), table.Bytes(), []byte(end), after}, nil)
+		if files[path], err = docpart.Replaced(path, begin, end, table.Bytes()); err != nil {
+			return nil, err
+		}
 	}
 	return files, nil
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/brood-init/brood/internal/docpart"
 )
 
 // result is one row of what was seen.
@@ -72,15 +74,6 @@ func writeResults(code int) error {
 	if path == "" || code != 0 || some || len(results.rows) == 0 {
 		return nil
 	}
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, found := bytes.Cut(page, []byte(begin))
-	_, after, found2 := bytes.Cut(rest, []byte(end))
-	if !found || !found2 {
-		return fmt.Errorf("cannot find the place for the table in %q: it has no lines %q and %q", path, begin, end)
-	}
 	slices.SortStableFunc(results.rows, func(a, b result) int {
 		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.what, b.what))
 	})
@@ -89,5 +82,9 @@ func writeResults(code int) error {
 	for _, r := range results.rows {
 		fmt.Fprintf(&table, "| %s | %s |\n", r.what, r.seen)
 	}
-	return os.WriteFile(path, slices.Concat(before, []byte(begin), table.Bytes(), []byte(end), after), 0o644)
+	page, err := docpart.Replaced(path, begin, end, table.Bytes())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, page, 0o644)
 }
