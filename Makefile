@@ -129,14 +129,18 @@ cover: go ## coverage by the tests, in bin/cover.html
 	go tool cover -html=bin/cover.out -o bin/cover.html
 	go tool cover -func=bin/cover.out | tail -n 1
 
-# BENCHFLAGS='-quick' takes two minutes at most, not ten.
+# BENCHFLAGS=-quick takes five minutes at most, not 15; -write puts the tables into docs/.
 .PHONY: bench
-bench: go ## brood beside C and its peers: docs/benchmarks.md
+bench: go ## brood beside C and its peers: docs/benchmarks.md, docs/comparison.md
 	@scripts/need \
 		'gcc=gcc libc6-dev:there is nothing to compare with' \
 		'tini=tini:rows go without it' \
-		'dumb-init=dumb-init:a row goes without it' \
-		'prometheus-process-exporter=prometheus-process-exporter:a row goes without it'
+		'dumb-init=dumb-init:rows go without it' \
+		'catatonit=catatonit:rows go without it' \
+		's6-svscan=s6:rows go without it' \
+		'runsvdir=runit:rows go without it' \
+		'supervisord=supervisor:rows go without it' \
+		'prometheus-process-exporter=prometheus-process-exporter:rows go without it'
 	@go run ./bench $(BENCHFLAGS)
 
 .PHONY: sbom

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 func small() sizes {
 	return sizes{
 		atMost: time.Minute, runs: 3, small: 2, large: 1, workers: 40,
-		adopting: 1, orphans: 500, idle: 1, scrapes: 2, scraped: 40, exits: 300,
+		adopting: 1, orphans: 200, idle: 1, scrapes: 2, scraped: 40, exits: 300,
+		few: 1, many: 1, adopted: 1, trials: 1, settle: 200 * time.Millisecond,
 	}
 }
 
@@ -62,12 +64,16 @@ func TestCheapRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := measure(t.Context(), "", wanted, small(), &out); err != nil {
+	r, err := measure(t.Context(), "", wanted, small())
+	if r != nil {
+		r.show(&out)
+	}
+	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	table := out.String()
 	t.Log("\n" + table)
-	for _, r := range wanted {
+	for _, r := range wanted.rows {
 		line := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(r.title(small())) + ` .*\| (pass|MISS) +\|$`)
 		if !line.MatchString(table) {
 			t.Errorf("no line with a verdict for %q", r.name)
@@ -82,8 +88,8 @@ func TestCheapRows(t *testing.T) {
 // all have their SIGTERM.
 func TestTheFloorRaisesAllWorkers(t *testing.T) {
 	l := testLab(t, noBrood)
-	shared := l.shared("floor")
-	if _, err := l.output(l.c("raise"), shared, "7", "-", "0", l.c("spawn"), "7", l.c("worker"), shared); err != nil {
+	shared := testShared(t, l)
+	if _, err := l.output(l.c("raise"), shared, "7", "-", "0", "15", l.c("spawn"), "7", l.c("worker"), shared); err != nil {
 		t.Fatal(err)
 	}
 	for offset, want := range map[int]uint32{offsetRunning: 7, offsetTold: 7} {
@@ -93,14 +99,26 @@ func TestTheFloorRaisesAllWorkers(t *testing.T) {
 	}
 }
 
-// A floor that starts fewer workers, or a brood without PID files, is found out.
+func testShared(t *testing.T, l *lab) string {
+	t.Helper()
+	shared, err := l.sharedFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shared
+}
+
+// A floor that starts fewer workers, a brood without PID files, or a peer that
+// leaves somebody behind is found out.
 func TestRaiseWaitsForAll(t *testing.T) {
 	l := testLab(t, noBrood)
-	shared := l.shared("floor")
-	files := l.shared("none.%d.pid")
+	shared := testShared(t, l)
+	files := filepath.Join(l.shm, "none.%d.pid")
 	for name, args := range map[string][]string{
-		"a worker too few": {shared, "3", "-", "0", l.c("spawn"), "2", l.c("worker"), shared},
-		"no PID files":     {shared, "2", files, "0", l.c("spawn"), "2", l.c("worker"), shared},
+		"a worker too few":     {shared, "3", "-", "0", "15", l.c("spawn"), "2", l.c("worker"), shared},
+		"no PID files":         {shared, "2", files, "0", "15", l.c("spawn"), "2", l.c("worker"), shared},
+		"a worker not told":    {shared, "1", "-", "0", "15", "/bin/sh", "-c", l.c("worker") + " " + shared + " & wait"},
+		"a process that stays": {shared, "1", "-", "0", "15", "/bin/sh", "-c", "setsid sleep 60 & exec " + l.c("worker") + " " + shared},
 	} {
 		cmd := exec.CommandContext(t.Context(), l.c("raise"), args...)
 		cmd.Env = append(os.Environ(), "RAISE_SECONDS=1")
@@ -113,7 +131,7 @@ func TestRaiseWaitsForAll(t *testing.T) {
 // A program that wakes up ten times a second is seen to.
 func TestWakeupsAreCounted(t *testing.T) {
 	l := testLab(t, noBrood)
-	ticker, err := l.beginProgram("ticker", "sh", "-c", "while sleep 0.1; do :; done")
+	ticker, err := l.beginProgram(testShared(t, l), "sh", "-c", "while sleep 0.1; do :; done")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+const processExporter = "prometheus-process-exporter"
+
 type exporter struct {
 	cmd     *exec.Cmd
 	address string
@@ -24,7 +26,7 @@ const exporterConfig = `process_names:
 // beginExporter starts process-exporter with the least that it can do: no
 // threads, no smaps. It returns nil if it is not installed.
 func (l *lab) beginExporter() (*exporter, error) {
-	program := l.peers["prometheus-process-exporter"]
+	program := l.programs[processExporter]
 	if program == "" {
 		return nil, nil
 	}

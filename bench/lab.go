@@ -26,20 +26,20 @@ type lab struct {
 	brood string
 	bin   string // the directory of the C programs
 	shm   string
-	extra []string          // variables for the next program
-	peers map[string]string // name -> path; "" when it is not installed
-	page  bytes.Buffer      // the last one that was scraped
-}
+	load  string       // of the machine before
+	extra []string     // variables for the next program
+	page  bytes.Buffer // the last one that was scraped
 
-// peers are the Debian packages and the programs in them.
-var peers = []string{"tini", "dumb-init", "prometheus-process-exporter"}
+	programs map[string]string // those of Debian: name -> path; "" when it is not installed
+}
 
 // openLab builds what is measured. The caller closes it.
 func openLab(ctx context.Context, brood string, size sizes) (*lab, error) {
-	l := &lab{ctx: ctx, size: size, peers: make(map[string]string)}
-	for _, name := range peers {
-		if path, err := exec.LookPath(name); err == nil {
-			l.peers[name] = path
+	// Building brood is a load, too.
+	l := &lab{ctx: ctx, size: size, load: loadAverage(), programs: make(map[string]string)}
+	for _, d := range debian {
+		if path, err := exec.LookPath(d.program); err == nil {
+			l.programs[d.program] = path
 		}
 	}
 	var err error
@@ -114,9 +114,14 @@ func (l *lab) buildFloors() error {
 // c is the path of a C program.
 func (l *lab) c(name string) string { return filepath.Join(l.bin, name) }
 
-// missing lists the peers that are not installed.
-func (l *lab) missing() []string {
-	return slices.DeleteFunc(slices.Clone(peers), func(name string) bool { return l.peers[name] != "" })
+// missing lists the packages that are not installed.
+func (l *lab) missing() (packages []string) {
+	for _, d := range debian {
+		if l.programs[d.program] == "" {
+			packages = append(packages, d.in)
+		}
+	}
+	return packages
 }
 
 // pattern is a fresh setting for --pidfile, on tmpfs.
@@ -132,8 +137,15 @@ func (l *lab) environ() []string {
 	return append(append(env, "BROOD_PIDFILE="+filepath.Join(l.shm, "brood.pid")), l.extra...)
 }
 
-// shared is a file for struct shared of floors/shared.h.
-func (l *lab) shared(name string) string { return filepath.Join(l.shm, name) }
+// sharedFile is a fresh one for struct shared of floors/shared.h.
+func (l *lab) sharedFile() (string, error) {
+	f, err := os.CreateTemp(l.shm, "shared-")
+	if err != nil {
+		return "", fmt.Errorf("cannot make a file: %w", err)
+	}
+	defer f.Close()
+	return f.Name(), f.Truncate(4096)
+}
 
 // output runs a program and returns what it prints.
 func (l *lab) output(name string, args ...string) (string, error) {

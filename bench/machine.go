@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -21,12 +22,26 @@ func (l *lab) machine() string {
 		time.Now().UTC().Format(time.DateOnly), l.says(l.brood, "version"), fmt.Sprintf("%d CPUs", runtime.NumCPU()), "Linux " + release,
 		runtime.Version(), "gcc " + l.says("gcc", "-dumpfullversion"),
 	}
-	for _, name := range peers {
-		if program := l.peers[name]; program != "" {
-			parts = append(parts, name+" "+firstNumber(l.says(program, "--version")))
+	for _, d := range debian {
+		if l.programs[d.program] != "" {
+			parts = append(parts, d.in+" "+l.says("dpkg-query", "--show", "--showformat=${Version}", d.in))
 		}
 	}
-	return strings.Join(parts, ", ") + "."
+	how := "Measured "
+	if l.size.quick {
+		how = "A quick run, "
+	}
+	return how + strings.Join(parts, ", ") + "; load average before " + l.load + "."
+}
+
+// loadAverage is that of the last minute.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(text), " ")
+	return one
 }
 
 // says is what a program prints, wherever it prints it.
@@ -36,15 +51,4 @@ func (l *lab) says(program string, args ...string) string {
 		return "?"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// firstNumber finds the version in a line about it.
-func firstNumber(text string) string {
-	for word := range strings.FieldsSeq(text) {
-		word = strings.Trim(word, "v(),")
-		if word != "" && word[0] >= '0' && word[0] <= '9' {
-			return word
-		}
-	}
-	return "?"
 }

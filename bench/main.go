@@ -1,10 +1,12 @@
 // Command bench measures brood side by side with the least that C can do and
-// with other programs for the same purpose, and prints a table of the budgets
-// that brood keeps. docs/benchmarks.md says what each row means.
+// with other programs for the same purpose. It prints a table of the budgets that
+// brood keeps, and one of what its peers make of the same works.
+// docs/benchmarks.md and docs/comparison.md say what each row means.
 //
-//	go run ./bench                      all rows, at most ten minutes
-//	go run ./bench -quick               less of each, at most two minutes
-//	go run ./bench -rows true,stop      some of them
+//	go run ./bench                      all rows, at most 15 minutes
+//	go run ./bench -write               puts them into docs/ as well
+//	go run ./bench -quick               less of each, at most five minutes
+//	go run ./bench -rows true,fanout    some of them
 //	go run ./bench -brood ./brood.old   another binary
 package main
 
@@ -25,6 +27,7 @@ import (
 // sizes are how much each row does. The budgets hold for the full ones.
 type sizes struct {
 	atMost time.Duration // for all rows together
+	quick  bool
 
 	runs     int // of /bin/true by turns with its peers
 	small    int // runs of 32 workers
@@ -36,12 +39,19 @@ type sizes struct {
 	scrapes  int // by turns with process-exporter
 	scraped  int // workers behind one scrape
 	exits    int
+
+	few     int           // runs of 32 workers under each peer
+	many    int           // runs of the large fan-out under each
+	adopted int           // runs with orphans under each
+	trials  int           // runs with a straggler under each
+	settle  time.Duration // until each has what it does at the start behind it
 }
 
 func full() sizes {
 	return sizes{
-		atMost: 10 * time.Minute, runs: 400, small: 60, large: 20, workers: 500,
+		atMost: 15 * time.Minute, runs: 400, small: 60, large: 20, workers: 500,
 		adopting: 10, orphans: 20_000, idle: 10, scrapes: 40, scraped: 1000, exits: 20_000,
+		few: 10, many: 5, adopted: 5, trials: 5, settle: 1200 * time.Millisecond,
 	}
 }
 
@@ -49,9 +59,10 @@ func full() sizes {
 // repeats less.
 func quick() sizes {
 	s := full()
-	s.atMost = 2 * time.Minute
+	s.atMost, s.quick = 5*time.Minute, true
 	s.runs, s.small, s.large, s.adopting, s.scrapes = 100, 20, 5, 3, 10
 	s.idle, s.exits = 4, 4000
+	s.few, s.many, s.adopted, s.trials = 3, 1, 1, 2
 	return s
 }
 
@@ -71,11 +82,15 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("rows", "", "the rows to measure, separated by commas: "+strings.Join(rowNames(), ", "))
+	only := flags.String("rows", "", "the rows to measure, separated by commas: "+strings.Join(names(), ", "))
 	binary := flags.String("brood", "", "measure this binary instead of building one")
-	less := flags.Bool("quick", false, "repeat less, for two minutes at most")
+	less := flags.Bool("quick", false, "repeat less, for five minutes at most")
+	write := flags.Bool("write", false, "put all rows into docs/, whose parent is the current directory")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *write && *only != "" {
+		return errors.New("cannot write some rows: the pages have all of them")
 	}
 	wanted, err := selectRows(*only)
 	if err != nil {
@@ -85,57 +100,51 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *less {
 		size = quick()
 	}
-	return measure(ctx, *binary, wanted, size, out)
-}
-
-// measure prints the table of the wanted rows. A budget that is missed is no
-// error; a row that cannot be measured is one.
-func measure(ctx context.Context, binary string, wanted []row, size sizes, out io.Writer) error {
-	bounded, cancel := context.WithTimeout(ctx, size.atMost)
-	defer cancel()
-	l, err := openLab(bounded, binary, size)
-	if err != nil {
+	r, err := measure(ctx, *binary, wanted, size)
+	if r != nil {
+		r.show(out)
+	}
+	if err != nil || !*write {
 		return err
 	}
-	defer l.close()
-	if missing := l.missing(); len(missing) > 0 {
-		fmt.Fprintf(os.Stderr, "bench: not installed, rows go without: %s\n", strings.Join(missing, ", "))
-	}
-	t := newTable(out)
-	var failed []string
-	for _, r := range wanted {
-		fmt.Fprintf(os.Stderr, "bench: %s\n", r.title(size))
-		results, err := r.measure(l)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			// One row that cannot be measured is a line, not the end.
-			results = append(results, result{verdict: "failed: " + oneLine(err.Error())})
-			failed = append(failed, r.name)
-		}
-		for _, res := range results {
-			t.add(r, size, res)
-		}
-	}
-	t.print(l.machine())
-	if len(failed) > 0 {
-		return fmt.Errorf("cannot measure %s", strings.Join(failed, ", "))
-	}
-	return nil
+	return r.write("docs")
 }
 
-func selectRows(only string) ([]row, error) {
-	if only == "" {
-		return rows(), nil
+// selection is what is measured: rows of budgets, and works of the comparison.
+type selection struct {
+	rows  []row
+	works []work
+}
+
+func names() (all []string) {
+	for _, r := range rows() {
+		all = append(all, r.name)
 	}
-	var wanted []row
+	for _, w := range works() {
+		all = append(all, w.name)
+	}
+	return all
+}
+
+func selectRows(only string) (selection, error) {
+	if only == "" {
+		return selection{rows(), works()}, nil
+	}
+	var wanted selection
 	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(rows(), func(r row) bool { return r.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("cannot measure %q: the rows are %s", name, strings.Join(rowNames(), ", "))
+		if !slices.Contains(names(), name) {
+			return wanted, fmt.Errorf("cannot measure %q: the rows are %s", name, strings.Join(names(), ", "))
 		}
-		wanted = append(wanted, rows()[i])
+		for _, r := range rows() {
+			if r.name == name {
+				wanted.rows = append(wanted.rows, r)
+			}
+		}
+		for _, w := range works() {
+			if w.name == name {
+				wanted.works = append(wanted.works, w)
+			}
+		}
 	}
 	return wanted, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -21,14 +20,17 @@ type exitLine struct {
 // PID tells and with an orphan left behind, and compares what brood's log says
 // of them with what they have counted themselves.
 func measureExits(l *lab) ([]result, error) {
-	pattern, err := l.pattern("exits")
+	shared, err := l.sharedFile()
 	if err != nil {
 		return nil, err
 	}
-	shared := filepath.Join(filepath.Base(filepath.Dir(pattern)), "shared")
+	many := l.broodPeer("--log-format", "json", "--restart", "always", "--restart-backoff", "1ms..1ms", "--max-restarts", "100000/1s")
+	how, err := l.prepare(many, 8, l.c("exits"), shared)
+	if err != nil {
+		return nil, err
+	}
 	begun := time.Now()
-	r, err := l.beginProgram(shared, l.brood, "-n", "8", "--pidfile", pattern, "--log-format", "json", "--restart", "always",
-		"--restart-backoff", "1ms..1ms", "--max-restarts", "100000/1s", "--", l.c("exits"), l.shared(shared))
+	r, err := l.beginProgram(shared, how.argv...)
 	if err != nil {
 		return nil, err
 	}

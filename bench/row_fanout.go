@@ -2,59 +2,62 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 )
 
-// raised is how long a fan-out took to run, and then to tell all its workers.
-type raised struct{ up, told samples }
+// raised is how long a fan-out took to run, and from the request to stop until
+// all its workers had been told, and until nobody was left.
+type raised struct{ up, told, gone samples }
 
-// raise runs brood and the C loop by turns, each with n workers, and lets them
-// settle before they are told to end.
-func (l *lab) raise(n, runs int, settle time.Duration) (brood, floor raised, err error) {
-	shared := l.shared("fanout")
-	count, wait := strconv.Itoa(n), strconv.Itoa(int(settle.Milliseconds()))
-	once := func(to *raised, files string, argv ...string) error {
-		args := append([]string{shared, count, files, wait}, argv...)
-		out, err := l.output(l.c("raise"), args...)
-		if err != nil {
-			return err
-		}
-		columns, err := parseColumns(out, 2)
-		if err != nil {
-			return err
-		}
-		to.up = append(to.up, columns[0]...)
-		to.told = append(to.told, columns[1]...)
-		return nil
+// raise runs peers by turns, each with n workers, and lets them settle before they
+// are asked to stop.
+func (l *lab) raise(n, runs int, settle time.Duration, among ...peer) (all map[string]*raised, failed map[string]error) {
+	all = make(map[string]*raised)
+	for _, p := range among {
+		all[p.name] = new(raised)
 	}
-	for range runs {
-		pattern, err := l.pattern("fanout")
-		if err != nil {
-			return brood, floor, err
-		}
-		dir := filepath.Dir(pattern)
-		err = once(&brood, filepath.Join(dir, "brood.%d.pid"), l.brood, "--pidfile", pattern, "-n", count, "--", l.c("worker"), shared)
-		if err != nil {
-			return brood, floor, err
-		}
-		if left, _ := filepath.Glob(filepath.Join(dir, "brood.*.pid")); len(left) > 0 {
-			return brood, floor, fmt.Errorf("brood has left %d PID files", len(left))
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return brood, floor, err
-		}
-		if err := once(&floor, "-", l.c("spawn"), count, l.c("worker"), shared); err != nil {
-			return brood, floor, err
-		}
+	return all, byTurns(runs, among, func(p peer) error { return l.raiseOnce(all[p.name], p, n, settle) })
+}
+
+func (l *lab) raiseOnce(to *raised, p peer, n int, settle time.Duration) error {
+	shared, err := l.sharedFile()
+	if err != nil {
+		return err
 	}
-	return brood, floor, nil
+	how, err := l.prepare(p, n, l.c("worker"), shared)
+	if err != nil {
+		return err
+	}
+	args := []string{shared, strconv.Itoa(n), how.pidFiles(), strconv.Itoa(int(settle.Milliseconds())), strconv.Itoa(int(p.stop))}
+	out, err := l.output(l.c("raise"), append(args, how.argv...)...)
+	if err != nil {
+		return err
+	}
+	var up, told, gone time.Duration
+	var code int
+	if _, err := fmt.Sscan(out, &up, &told, &gone, &code); err != nil {
+		return fmt.Errorf("cannot read %q: %w", out, err)
+	}
+	if code != p.stopped {
+		return fmt.Errorf("it has ended with %d, not %d", code, p.stopped)
+	}
+	if left, _ := filepath.Glob(filepath.Join(how.dir, "*.pid")); len(left) > 0 {
+		return fmt.Errorf("it has left %d PID files", len(left))
+	}
+	to.up, to.told, to.gone = append(to.up, up), append(to.told, told), append(to.gone, gone)
+	return how.done()
+}
+
+// besideC runs brood and the C loop by turns.
+func (l *lab) besideC(n, runs int, settle time.Duration) (brood, floor *raised, err error) {
+	all, failed := l.raise(n, runs, settle, l.broodPeer(), l.floor("spawn"))
+	return all["brood"], all["C"], joined(failed)
 }
 
 func measureSmall(l *lab) ([]result, error) {
-	brood, floor, err := l.raise(32, l.size.small, 0)
+	brood, floor, err := l.besideC(32, l.size.small, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func measureSmall(l *lab) ([]result, error) {
 // measureLarge lets the workers become ready before they are stopped: that is
 // what a stop finds.
 func measureLarge(l *lab) ([]result, error) {
-	brood, floor, err := l.raise(l.size.workers, l.size.large, 1200*time.Millisecond)
+	brood, floor, err := l.besideC(l.size.workers, l.size.large, 1200*time.Millisecond)
 	if err != nil {
 		return nil, err
 	}

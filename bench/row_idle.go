@@ -8,7 +8,7 @@ import (
 // measureIdle watches several inits in the same seconds. tini looks around once
 // a second: if it shows none of that, the counting is at fault.
 func measureIdle(l *lab) ([]result, error) {
-	fixed, err := l.begin(4, "-n4")
+	fixed, err := l.begin(4)
 	if err != nil {
 		return nil, err
 	}
@@ -19,13 +19,13 @@ func measureIdle(l *lab) ([]result, error) {
 	}
 	defer auto.end()
 	pids := []int{fixed.pid(), auto.pid()}
-	if program := l.peers["tini"]; program != "" {
-		tini, err := l.beginProgram("idle-tini", program, "-s", "--", l.c("worker"), l.shared("idle-tini"))
+	if tini := l.peer("tini"); tini.program != "" {
+		r, err := l.keep(tini, 1)
 		if err != nil {
 			return nil, err
 		}
-		defer tini.end()
-		pids = append(pids, tini.pid())
+		defer r.end()
+		pids = append(pids, r.pid())
 	}
 	if err := l.sleep(3 * time.Second); err != nil { // the workers have become ready by then
 		return nil, err

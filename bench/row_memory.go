@@ -28,7 +28,7 @@ func (l *lab) memory(workers, bar int) (result, error) {
 		what: "resident memory, " + strconv.Itoa(workers) + " workers, after " + strconv.Itoa(scrapesBefore) + " scrapes",
 		bar:  "<= " + strconv.Itoa(bar) + " MiB",
 	}
-	r, err := l.begin(workers, "-n", strconv.Itoa(workers))
+	r, err := l.begin(workers)
 	if err != nil {
 		return res, err
 	}
@@ -36,7 +36,7 @@ func (l *lab) memory(workers, bar int) (result, error) {
 	if err := l.sleep(1500 * time.Millisecond); err != nil {
 		return res, err
 	}
-	before, err := r.resident()
+	before, err := resident(r.pid())
 	if err != nil {
 		return res, err
 	}
@@ -45,7 +45,7 @@ func (l *lab) memory(workers, bar int) (result, error) {
 			return res, err
 		}
 	}
-	after, err := r.resident()
+	after, err := resident(r.pid())
 	if err != nil {
 		return res, err
 	}
@@ -57,12 +57,12 @@ func (l *lab) memory(workers, bar int) (result, error) {
 // residence is in KiB.
 type residence struct{ all, file int }
 
-func (r *running) resident() (residence, error) {
-	all, err := statusField(r.pid(), "VmRSS")
+func resident(pid int) (residence, error) {
+	all, err := statusField(pid, "VmRSS")
 	if err != nil {
 		return residence{}, err
 	}
-	file, err := statusField(r.pid(), "RssFile")
+	file, err := statusField(pid, "RssFile")
 	return residence{all, file}, err
 }
 

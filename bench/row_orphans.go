@@ -9,44 +9,49 @@ import (
 // time until the last one is gone from the process table. How long the init
 // itself takes to start is not in it.
 func measureOrphans(l *lab) ([]result, error) {
-	shared, n := l.shared("orphans"), strconv.Itoa(l.size.orphans)
-	peer, peerArgs := "tini", []string{l.peers["tini"], "-s", "--", l.c("orphans"), shared, n}
-	if l.peers["tini"] == "" {
-		peer, peerArgs = "C", []string{l.c("init"), l.c("orphans"), shared, n}
+	other := l.peer("tini")
+	if other.program == "" {
+		other = l.floor("init")
 	}
 	took, used := make(map[string]samples), make(map[string]samples)
-	once := func(name string, argv ...string) error {
-		if _, err := l.output(argv[0], argv[1:]...); err != nil {
+	failed := byTurns(l.size.adopting, []peer{l.broodPeer(), other}, func(p peer) error {
+		shared, err := l.sharedFile()
+		if err != nil {
 			return err
 		}
-		for offset, to := range map[int]map[string]samples{offsetTook: took, offsetInitUsed: used} {
-			ns, err := sharedUint64(shared, offset)
-			if err != nil {
-				return err
-			}
-			to[name] = append(to[name], time.Duration(ns))
-		}
-		return nil
-	}
-	for range l.size.adopting {
-		pattern, err := l.pattern("orphans")
+		how, err := l.prepare(p, 1, l.c("orphans"), shared, strconv.Itoa(l.size.orphans), "0")
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := once("brood", l.brood, "--pidfile", pattern, "-n1", "--", l.c("orphans"), shared, n); err != nil {
-			return nil, err
+		if _, err := l.output(how.argv[0], how.argv[1:]...); err != nil {
+			return err
 		}
-		if err := once(peer, peerArgs...); err != nil {
-			return nil, err
-		}
+		return readOrphans(p, shared, took, used)
+	})
+	if len(failed) > 0 {
+		return nil, joined(failed)
 	}
-	ratio := took["brood"].over(took[peer])
+	brood, peer := took["brood"], took[other.name]
+	ratio := brood.over(peer)
 	return []result{{
-		brood: took["brood"].String(), peer: peer + " " + took[peer].String(),
+		brood: brood.String(), peer: other.name + " " + peer.String(),
 		ratio: times(ratio), verdict: verdict(ratio <= 1.1),
 	}, {
 		what:  "CPU time of the init for them",
-		brood: used["brood"].String(), peer: peer + " " + used[peer].String(),
-		ratio: times(used["brood"].over(used[peer])),
+		brood: used["brood"].String(), peer: other.name + " " + used[other.name].String(),
+		ratio: times(used["brood"].over(used[other.name])),
 	}}, nil
+}
+
+// readOrphans reads what the maker of orphans has written: how long they all
+// took, and what the init used for them.
+func readOrphans(p peer, shared string, took, used map[string]samples) error {
+	for offset, to := range map[int]map[string]samples{offsetTook: took, offsetInitUsed: used} {
+		ns, err := sharedUint64(shared, offset)
+		if err != nil {
+			return err
+		}
+		to[p.name] = append(to[p.name], time.Duration(ns))
+	}
+	return nil
 }

@@ -89,11 +89,16 @@ func (l *lab) beginPages(series int) (dir string, r *running, err error) {
 		return "", nil, err
 	}
 	socket := "unix://" + filepath.Join(dir, "{slot}.sock")
-	r, err = l.beginProgram(
-		filepath.Base(dir)+"-shared", l.brood, "-n", strconv.Itoa(pagesOf), "--metrics-addr", address, "--pidfile", filepath.Join(dir, "brood.pid"),
-		"--ready", socket, "--worker-metrics", socket+":/metrics", "--", self, asPage, dir, strconv.Itoa(series),
-	)
+	pages := l.broodPeer("--metrics-addr", address, "--ready", socket, "--worker-metrics", socket+":/metrics")
+	how, err := l.prepare(pages, pagesOf, self, asPage, dir, strconv.Itoa(series))
 	if err != nil {
+		return "", nil, err
+	}
+	shared, err := l.sharedFile()
+	if err != nil {
+		return "", nil, err
+	}
+	if r, err = l.beginProgram(shared, how.argv...); err != nil {
 		return "", nil, err
 	}
 	r.address = address

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -19,48 +18,14 @@ func measureScrape(l *lab) ([]result, error) {
 	return append(results, garbage), err
 }
 
-// measureScraped races brood's page with process-exporter's about the same
-// processes, which runs beside it all the time and idles between its turns.
 func measureScraped(l *lab) ([]result, error) {
-	r, err := l.beginScraped()
+	raced, err := l.raceScrapes()
 	if err != nil {
 		return nil, err
 	}
-	defer r.end()
-	page, err := l.scrape(r.address, "identity")
-	if err != nil {
-		return nil, err
-	}
-	if n := bytes.Count(page, []byte("\nbrood_worker_up{")); n != l.size.scraped {
-		return nil, fmt.Errorf("the page is about %d workers, not %d", n, l.size.scraped)
-	}
-	exporter, err := l.beginExporter()
-	if err != nil {
-		return nil, err
-	}
-	defer exporter.end()
-
-	size := len(page)
-	var brood, peer samples
-	once := func(to *samples, address string) error {
-		begun := time.Now()
-		_, err := l.scrape(address, "identity")
-		*to = append(*to, time.Since(begun))
-		return err
-	}
-	for range l.size.scrapes {
-		if err := once(&brood, r.address); err != nil {
-			return nil, err
-		}
-		if exporter == nil {
-			continue
-		}
-		if err := once(&peer, exporter.address); err != nil {
-			return nil, err
-		}
-	}
+	brood, peer := raced.brood, raced.exporter
 	took := result{
-		brood: fmt.Sprintf("%s, %d KB", brood, size/1000), verdict: verdict(brood.min() <= 25*time.Millisecond),
+		brood: fmt.Sprintf("%s, %d KB", brood, raced.size/1000), verdict: verdict(brood.min() <= 25*time.Millisecond),
 	}
 	faster := result{what: "the same beside process-exporter", bar: ">= 5x faster", brood: brood.String(), peer: "it is missing"}
 	if peer != nil {
@@ -70,8 +35,59 @@ func measureScraped(l *lab) ([]result, error) {
 	return []result{took, faster}, nil
 }
 
+// racedScrapes are of brood's pages and process-exporter's, which is nil if there is none.
+type racedScrapes struct {
+	brood, exporter           samples
+	size, exporterSize        int       // of a page
+	resident, exporterResides residence // after them
+}
+
+// raceScrapes races brood's page with process-exporter's about the same
+// processes, which runs beside it all the time and idles between its turns.
+func (l *lab) raceScrapes() (raced racedScrapes, err error) {
+	r, err := l.beginScraped()
+	if err != nil {
+		return raced, err
+	}
+	defer r.end()
+	page, err := l.scrape(r.address, "identity")
+	if err != nil {
+		return raced, err
+	}
+	if n := bytes.Count(page, []byte("\nbrood_worker_up{")); n != l.size.scraped {
+		return raced, fmt.Errorf("the page is about %d workers, not %d", n, l.size.scraped)
+	}
+	exporter, err := l.beginExporter()
+	if err != nil {
+		return raced, err
+	}
+	defer exporter.end()
+	once := func(to *samples, size *int, address string) error {
+		begun := time.Now()
+		page, err := l.scrape(address, "identity")
+		*to, *size = append(*to, time.Since(begun)), len(page)
+		return err
+	}
+	for range l.size.scrapes {
+		if err := once(&raced.brood, &raced.size, r.address); err != nil {
+			return raced, err
+		}
+		if exporter == nil {
+			continue
+		}
+		if err := once(&raced.exporter, &raced.exporterSize, exporter.address); err != nil {
+			return raced, err
+		}
+	}
+	if raced.resident, err = resident(r.pid()); err != nil || exporter == nil {
+		return raced, err
+	}
+	raced.exporterResides, err = resident(exporter.cmd.Process.Pid)
+	return raced, err
+}
+
 func (l *lab) beginScraped() (*running, error) {
-	r, err := l.begin(l.size.scraped, "-n", strconv.Itoa(l.size.scraped), "--metrics-detail", "short")
+	r, err := l.begin(l.size.scraped, "--metrics-detail", "short")
 	if err != nil {
 		return nil, err
 	}

@@ -7,42 +7,12 @@ import (
 	"time"
 )
 
-// measureTrue races whole processes that run /bin/true: inits by turns, so that
-// what else the machine does hits all of them.
+// measureTrue races whole processes that run /bin/true.
 func measureTrue(l *lab) ([]result, error) {
-	inits := []struct {
-		name string
-		argv []string
-	}{
-		{"brood", []string{l.brood, "-n1", "--", "/bin/true"}},
-		{"C", []string{l.c("init"), "/bin/true"}},
-		{"tini", []string{l.peers["tini"], "-s", "--", "/bin/true"}},
-		{"dumb-init", []string{l.peers["dumb-init"], "--", "/bin/true"}},
-		{"no init", []string{"/bin/true"}},
-	}
-	args := []string{strconv.Itoa(l.size.runs)}
-	var names []string
-	for _, init := range inits {
-		if init.argv[0] == "" {
-			continue
-		}
-		if len(names) > 0 {
-			args = append(args, "::")
-		}
-		args = append(args, init.argv...)
-		names = append(names, init.name)
-	}
-	out, err := l.output(l.c("race"), args...)
+	none := peer{name: "no init", program: "/bin/true", words: func(string, int, []string) ([]string, error) { return nil, nil }}
+	names, took, err := l.race("/bin/true", l.broodPeer(), l.peer("tini"), l.floor("init"), l.peer("dumb-init"), none)
 	if err != nil {
 		return nil, err
-	}
-	columns, err := parseColumns(out, len(names))
-	if err != nil {
-		return nil, err
-	}
-	took := make(map[string]samples, len(names))
-	for i, name := range names {
-		took[name] = columns[i]
 	}
 	brood := took["brood"]
 	main := result{brood: brood.String(), peer: "tini is missing"}
@@ -60,6 +30,39 @@ func measureTrue(l *lab) ([]result, error) {
 		}
 	}
 	return all, nil
+}
+
+// race runs a program under inits by turns, those that are installed, so that
+// what else the machine does hits all of them, and takes each whole process.
+func (l *lab) race(program string, inits ...peer) (names []string, took map[string]samples, err error) {
+	args := []string{strconv.Itoa(l.size.runs)}
+	for _, p := range inits {
+		if p.program == "" {
+			continue
+		}
+		how, err := l.prepare(p, 1, program)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(names) > 0 {
+			args = append(args, "::")
+		}
+		args = append(args, how.argv...)
+		names = append(names, p.name)
+	}
+	out, err := l.output(l.c("race"), args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, err := parseColumns(out, len(names))
+	if err != nil {
+		return nil, nil, err
+	}
+	took = make(map[string]samples, len(names))
+	for i, name := range names {
+		took[name] = columns[i]
+	}
+	return names, took, nil
 }
 
 // parseColumns reads lines of n times in ns.

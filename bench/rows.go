@@ -53,11 +53,3 @@ func rows() []row {
 		}, bar: "0", measure: measureExits},
 	}
 }
-
-func rowNames() []string {
-	var names []string
-	for _, r := range rows() {
-		names = append(names, r.name)
-	}
-	return names
-}

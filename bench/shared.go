@@ -15,6 +15,7 @@ const (
 	offsetExits    = 40
 	offsetEnd      = 44
 	offsetInitUsed = 48
+	offsetCleaned  = 56
 )
 
 func sharedUint32(path string, offset int) (uint32, error) {

@@ -22,20 +22,13 @@ func verdict(kept bool) string {
 	return miss
 }
 
-// table collects the lines and prints them as one Markdown table, its columns
-// lined up for those who read it in a terminal.
-type table struct {
-	out   io.Writer
-	lines [][]string
-}
-
-func newTable(out io.Writer) *table {
-	return &table{out: out, lines: [][]string{
-		{"what", "bar", "brood", "floor or peer", "ratio of minima", "verdict"},
-	}}
-}
+// table collects the lines of the budgets.
+type table struct{ lines [][]string }
 
 func (t *table) add(r row, s sizes, res result) {
+	if t.lines == nil {
+		t.lines = [][]string{{"what", "bar", "brood", "floor or peer", "ratio of minima", "verdict"}}
+	}
 	what, bar := r.title(s), r.bar
 	if res.what != "" {
 		what, bar = res.what, res.bar
@@ -46,23 +39,26 @@ func (t *table) add(r row, s sizes, res result) {
 	t.lines = append(t.lines, []string{what, bar, res.brood, res.peer, res.ratio, res.verdict})
 }
 
-func (t *table) print(machine string) {
-	widths := make([]int, len(t.lines[0]))
-	for _, cells := range t.lines {
+func (t *table) show(out io.Writer) { printTable(out, t.lines) }
+
+// printTable prints Markdown, its columns lined up for those who read it in a
+// terminal.
+func printTable(out io.Writer, lines [][]string) {
+	widths := make([]int, len(lines[0]))
+	for _, cells := range lines {
 		for i, c := range cells {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c))
 		}
 	}
-	for n, cells := range t.lines {
+	for n, cells := range lines {
 		for i, c := range cells {
-			fmt.Fprint(t.out, "| ", c, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+1))
+			fmt.Fprint(out, "| ", c, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+1))
 		}
-		fmt.Fprintln(t.out, "|")
+		fmt.Fprintln(out, "|")
 		if n == 0 {
-			fmt.Fprintln(t.out, strings.Repeat("| --- ", len(cells))+"|")
+			fmt.Fprintln(out, strings.Repeat("| --- ", len(cells))+"|")
 		}
 	}
-	fmt.Fprintf(t.out, "\nTimes are minimum (median) of interleaved runs. %s\n", machine)
 }
 
 // samples are what one side of a race has measured.

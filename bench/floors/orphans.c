@@ -1,6 +1,7 @@
-// orphans FILE N: makes N orphans, a hundred at a time and as fast as it can, and
-// writes into FILE how long it took until none of them was left, not even as a
-// zombie, and how much CPU time the init has used meanwhile.
+// orphans FILE N INIT: makes N orphans, a hundred at a time and as fast as it can,
+// and writes into FILE how long it took until none of them was left, not even as a
+// zombie, and how much CPU time the init has used meanwhile. INIT is the process
+// that adopts them, or 0 for the parent.
 
 #include <dirent.h>
 
@@ -54,11 +55,11 @@ static uint64_t used(pid_t pid)
 
 int main(int argc, char **argv)
 {
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
 	struct shared *s = map(argv[1]);
 	int n = atoi(argv[2]) / batch * batch;
-	pid_t init = getppid();
+	pid_t init = atoi(argv[3]) ? atoi(argv[3]) : getppid();
 	pid_t *pids = mmap(NULL, n * sizeof *pids, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t used_before = used(init);
 	uint64_t begun = now();

@@ -27,6 +27,7 @@ struct shared {
 	uint32_t exits;     // workers that are about to exit
 	uint32_t end;       // 1: stop exiting
 	uint64_t init_used; // CPU time of the init while a program measured, in ns
+	uint32_t cleaned;   // stragglers that have finished their clean-up
 };
 
 static inline uint64_t now(void)
