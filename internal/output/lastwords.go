@@ -38,6 +38,8 @@ type lastWords struct {
 	mu    sync.Mutex
 	lines [mostWords][]byte // a ring, newest at next-1
 	next  int
+	begun []byte    // how a line begins that has no words so far
+	open  bool      // it has some: it is the newest one
 	crash []byte    // the first line of the last crash
 	began time.Time // when that was read
 	heard time.Time // when the last line was read
@@ -49,28 +51,41 @@ func newLastWords(of *source) *lastWords {
 	return l
 }
 
+// hear takes in a piece; what is cut is one line still.
 func (l *lastWords) hear(p piece) {
-	if !p.continued && blank(p.text) {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p.continued && l.next > 0 { // what is cut is one line still
-		at := &l.lines[(l.next-1)%mostWords]
-		*at = append(*at, p.text[:min(len(p.text), longestWords-len(*at))]...)
-		return
+	if !p.continued {
+		l.begun, l.open = l.begun[:0], false
 	}
+	if l.open {
+		at := l.newest()
+		*at = append(*at, p.text[:min(len(p.text), longestWords-len(*at))]...)
+	} else {
+		l.begun = append(l.begun, p.text[:min(len(p.text), longestWords-len(l.begun))]...)
+		if blank(p.text) {
+			return // its words may follow
+		}
+		l.begin()
+	}
+	if at := l.newest(); beginsCrash(*at) {
+		l.crash, l.began = append(l.crash[:0], *at...), l.heard
+	}
+	l.open = true
+}
+
+// begin makes what was kept of a line the newest one.
+func (l *lastWords) begin() {
 	l.heard = time.Now()
-	at := &l.lines[l.next%mostWords]
-	*at = append((*at)[:0], p.text[:min(len(p.text), longestWords)]...)
 	l.next++
 	if l.next >= 2*mostWords {
 		l.next -= mostWords // the place in the ring is the same
 	}
-	if beginsCrash(*at) {
-		l.crash, l.began = append(l.crash[:0], *at...), l.heard
-	}
+	at := l.newest()
+	*at = append((*at)[:0], l.begun...)
 }
+
+func (l *lastWords) newest() *[]byte { return &l.lines[(l.next-1)%mostWords] }
 
 // get waits up to within until all that is in the pipe has been read.
 func (l *lastWords) get(within time.Duration) (w Words) {

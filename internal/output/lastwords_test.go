@@ -68,3 +68,24 @@ func TestALineInPiecesIsOneLine(t *testing.T) {
 		t.Errorf("%d lines, the last of %d bytes", len(got.Lines), len(got.Line))
 	}
 }
+
+// What is passed on before its line is whole, as an indent or a prompt may be, is
+// no part of the line before.
+func TestALineThatBeginsBlankIsALineOfItsOwn(t *testing.T) {
+	l := newLastWords(&source{})
+	for _, p := range []piece{
+		{text: []byte("listening")},
+		{text: []byte("  "), partial: true},
+		{text: []byte("pan"), continued: true, partial: true},
+		{text: []byte("ic"), continued: true},
+		{text: []byte("pan"), partial: true},
+		{text: []byte("ic: no cheese"), continued: true},
+		{text: []byte("bye")},
+	} {
+		l.hear(p)
+	}
+	got := l.get(0)
+	if lines := strings.Join(got.Lines, "|"); lines != "listening|panic|panic: no cheese|bye" || got.Line != "panic: no cheese" {
+		t.Errorf("%q", got)
+	}
+}
