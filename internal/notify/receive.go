@@ -43,17 +43,18 @@ func (s *socket) receive(spare *sync.Pool) (got *received, err error) {
 	return got, err
 }
 
-// read takes credentials and descriptors out of control messages.
+// read takes credentials and descriptors out of control messages. What has not
+// the size of either is neither: package unix reads beyond its end.
 func (r *received) read(control []byte) {
 	messages, _ := unix.ParseSocketControlMessage(control)
 	for _, m := range messages {
 		switch {
 		case m.Header.Level != unix.SOL_SOCKET:
-		case m.Header.Type == unix.SCM_CREDENTIALS:
+		case m.Header.Type == unix.SCM_CREDENTIALS && len(m.Data) >= unix.SizeofUcred:
 			if c, err := unix.ParseUnixCredentials(&m); err == nil {
 				r.pid, r.uid = int(c.Pid), int(c.Uid)
 			}
-		case m.Header.Type == unix.SCM_RIGHTS:
+		case m.Header.Type == unix.SCM_RIGHTS && len(m.Data)%4 == 0:
 			fds, _ := unix.ParseUnixRights(&m)
 			r.fds = append(r.fds, fds...)
 		}
