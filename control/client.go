@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // Client talks to one brood.
@@ -105,7 +106,7 @@ func (r *Result) err() error {
 	if r.OK {
 		return nil
 	}
-	return errors.New(r.Error)
+	return errors.New(told(r.Error))
 }
 
 // asResult tells the last line of an answer from the events before it.
@@ -121,15 +122,21 @@ func asResult(text []byte) *Result {
 	return &has.Result
 }
 
+// longestLine is more than any event takes.
+const longestLine = 1 << 20
+
 // eachLine reads until the brood has left, which is no error.
 func eachLine(response *http.Response, line func([]byte) error) error {
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, longestLine)
 	for lines.Scan() {
 		if err := line(lines.Bytes()); err != nil {
 			return err
 		}
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("cannot read the answer: %w", err)
 	}
 	return nil
 }
@@ -154,7 +161,21 @@ func (c *Client) Health(ctx context.Context, live bool) error {
 func reason(response *http.Response) string {
 	defer response.Body.Close()
 	why, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
-	return strings.TrimSpace(string(why))
+	return told(strings.TrimSpace(string(why)))
+}
+
+// told is a reason as a terminal can show it in a line: who answers on the
+// socket need not be a brood.
+func told(why string) string {
+	if why == "" {
+		return "it does not say why"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, why)
 }
 
 // do sends a request that nothing but 200 answers well.
@@ -164,7 +185,7 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("cannot ask the brood at %q: %s: %s", c.path, response.Status, reason(response))
+		return nil, fmt.Errorf("cannot ask the brood at %q: %d: %s", c.path, response.StatusCode, reason(response))
 	}
 	return response, nil
 }
