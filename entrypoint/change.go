@@ -129,6 +129,6 @@ func showProgress(w io.Writer, text []byte, messages ...string) error {
 	if ev.Reason != "" {
 		line += " reason=" + ev.Reason
 	}
-	_, err := fmt.Fprintln(w, line)
+	_, err := fmt.Fprintln(w, oneLine(line))
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -72,6 +73,14 @@ func (r *startReporter) say(s startReport) {
 	}
 	_ = r.to.Close()
 	r.to = nil
+}
+
+// readReport is the other side of say. Why a start has failed is one line, whatever
+// the system's words for it are.
+func readReport(from io.Reader) (s startReport, said bool) {
+	said = json.NewDecoder(from).Decode(&s) == nil
+	s.Error = oneLine(s.Error)
+	return s, said
 }
 
 // failed reports that nothing was started.

@@ -2,7 +2,6 @@ package entrypoint
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -155,8 +154,7 @@ func (d *daemon) await(copied *reaper.Detached, r *os.File) (startReport, error)
 	reports := make(chan startReport, 1)
 	go func() {
 		defer close(reports)
-		var s startReport
-		if json.NewDecoder(r).Decode(&s) == nil {
+		if s, said := readReport(r); said {
 			reports <- s
 		}
 	}()

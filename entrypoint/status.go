@@ -162,7 +162,7 @@ func writeStatus(w io.Writer, s control.Status, output string) error {
 		return err
 	}
 	if !s.Serves {
-		_, err := fmt.Fprintln(w, s.Reason)
+		_, err := fmt.Fprintln(w, oneLine(s.Reason))
 		return err
 	}
 	return nil
@@ -182,10 +182,10 @@ func slotLine(slot control.Slot, wide bool) string {
 			zombies, adopted = strconv.Itoa(l.Zombies), strconv.Itoa(l.Adopted)
 		}
 		if slot.LastExit != nil {
-			last = slot.LastExit.LastLine
+			last = strings.ReplaceAll(slot.LastExit.LastLine, "\t", " ")
 		}
 		line += fmt.Sprintf("\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s", slot.Incarnation, yesNo(slot.Leader), orDash(slot.Replacing),
-			slot.OrphansReaped, zombies, adopted, orDash(slot.Status), orDash(strings.ReplaceAll(last, "\t", " ")))
+			slot.OrphansReaped, zombies, adopted, orDash(slot.Status), orDash(last))
 	}
 	return line
 }
@@ -195,7 +195,7 @@ func shownState(slot control.Slot) string {
 	if slot.Reloading {
 		return "reloading"
 	}
-	return slot.State
+	return oneLine(slot.State)
 }
 
 func yesNo(b bool) string {
@@ -209,7 +209,7 @@ func orDash(text string) string {
 	if text == "" {
 		return "-"
 	}
-	return text
+	return oneLine(text)
 }
 
 func lastExit(x *control.LastExit) string {
@@ -220,7 +220,7 @@ func lastExit(x *control.LastExit) string {
 	if x.Signal != "" {
 		how += "(" + x.Signal + ")"
 	}
-	return how + " " + x.Reason
+	return oneLine(how + " " + x.Reason)
 }
 
 // shortDuration keeps one unit below what matters: 0.3s, 42s, 3m10s, 5h2m.
