@@ -116,10 +116,10 @@ docs: go ## the parts of docs/ that come from the code
 
 .PHONY: fuzz
 fuzz: go ## each fuzz test for FUZZTIME (10s)
-	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$package/*_test.go); do \
-			echo "$$package $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
-		done; \
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | sed 's/:func / /' | while read -r file name; do \
+		tags=; if grep -q '^//go:build $(TAGGED)$$' $$file; then tags='-tags $(TAGGED)'; fi; \
+		echo "$$(dirname $$file) $$name"; \
+		go test $$tags -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$(dirname $$file) </dev/null; \
 	done
 
 .PHONY: cover
