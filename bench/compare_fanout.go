@@ -1,9 +1,6 @@
 package main
 
-import (
-	"strconv"
-	"time"
-)
+import "strconv"
 
 // compareFanout lets the workers settle before the stop: brood calls them ready
 // after one second, and supervisord started.
