@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ import (
 type end struct {
 	pid, parent int
 	status      syscall.WaitStatus
+	was         string // the file that it had executed last, as far as it could be seen
 }
 
 // code is as a shell has it.
@@ -33,6 +35,7 @@ func (e end) code() int {
 // observer hears of the ends of all processes on this machine.
 type observer struct {
 	file *os.File
+	runs map[int]string // what processes have executed; of the reading goroutine
 
 	mu   sync.Mutex
 	ends []end
@@ -44,6 +47,8 @@ type observer struct {
 const (
 	connectorProc = 1 // CN_IDX_PROC and CN_VAL_PROC
 	listen        = 1 // PROC_CN_MCAST_LISTEN
+	whatFork      = 0x00000001
+	whatExec      = 0x00000002
 	whatExit      = 0x80000000
 	headers       = unix.NLMSG_HDRLEN + 20 // of netlink and the connector
 	eventData     = headers + 16           // after what, cpu and time
@@ -77,7 +82,7 @@ func observe(t *testing.T) *observer {
 		_ = file.Close()
 		harness.Missing(t, "the process connector cannot be used: %v", err)
 	}
-	o := &observer{file: file, over: make(chan struct{})}
+	o := &observer{file: file, runs: map[int]string{}, over: make(chan struct{})}
 	go o.read()
 	t.Cleanup(func() {
 		_ = file.Close()
@@ -106,21 +111,27 @@ func (o *observer) read() {
 			o.mu.Unlock()
 		case err != nil:
 			return
-		case n >= eventData+24 && binary.NativeEndian.Uint32(buf[headers:]) == whatExit:
-			o.hear(buf[eventData:n])
+		case n >= eventData+24: // the kernel sends all of the union
+			o.hear(binary.NativeEndian.Uint32(buf[headers:]), buf[eventData:n])
 		}
 	}
 }
 
-// hear takes the end of a process, that of its first thread.
-func (o *observer) hear(data []byte) {
-	field := func(i int) uint32 { return binary.NativeEndian.Uint32(data[4*i:]) }
-	if field(0) != field(1) {
-		return
+// hear takes what happens to processes, that is to their first threads.
+func (o *observer) hear(what uint32, data []byte) {
+	field := func(i int) int { return int(binary.NativeEndian.Uint32(data[4*i:])) }
+	switch {
+	case what == whatFork && field(2) == field(3):
+		o.runs[field(3)] = "a fork of " + o.runs[field(1)]
+	case what == whatExec:
+		o.runs[field(1)], _ = os.Readlink("/proc/" + strconv.Itoa(field(1)) + "/exe")
+	case what == whatExit && field(0) == field(1):
+		e := end{pid: field(1), status: syscall.WaitStatus(field(2)), parent: field(5), was: o.runs[field(1)]}
+		delete(o.runs, e.pid)
+		o.mu.Lock()
+		o.ends = append(o.ends, e)
+		o.mu.Unlock()
 	}
-	o.mu.Lock()
-	o.ends = append(o.ends, end{pid: int(field(1)), status: syscall.WaitStatus(field(2)), parent: int(field(5))})
-	o.mu.Unlock()
 }
 
 func (o *observer) hasHeardOf(pid int) bool {
