@@ -4,8 +4,13 @@ package faults_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/brood-init/brood/test/internal/harness"
 )
+
+// muchPatience is for tests that take tens of seconds when they have the
+// machine for themselves.
+const muchPatience = 5 * time.Minute
 
 func TestMain(m *testing.M) { harness.Main(m) }

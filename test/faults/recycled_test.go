@@ -71,7 +71,7 @@ func recyclePIDs(t *testing.T, m harness.Mode) {
 	const rounds = 5
 	dir := t.TempDir()
 	w := m.StartWith(t, harness.Options{
-		Program: "sh", Args: []string{"-c", recycling}, LeavesFiles: true,
+		Program: "sh", Args: []string{"-c", recycling}, LeavesFiles: true, Patience: muchPatience,
 		Env: []string{"D=" + dir, fmt.Sprint("ROUNDS=", rounds)},
 	})
 	w.WantCode(t, 0)
@@ -90,7 +90,7 @@ func TestAHookThatRunsOutOfMemory(t *testing.T) {
 	t.Parallel()
 	_, enter := memoryGroup(t, 64<<20)
 	b := harness.Mode{}.StartWith(t, harness.Options{
-		Program: "sh", LeavesFiles: true,
+		Program: "sh", LeavesFiles: true, Patience: muchPatience,
 		Args: []string{"-c", "echo $$ >" + enter + " && exec brood --metrics-addr none --pidfile " + filepath.Join(t.TempDir(), "brood.pid") +
 			` -n2 --stop-timeout 20s --finish-timeout 15s --finish "sh -c 'exec tail /dev/zero'" -- sleep 300`},
 	})

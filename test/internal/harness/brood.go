@@ -56,7 +56,7 @@ func (b *Brood) SlotFile(i string) string {
 // the worker then happens to one that brood knows to run.
 func (b *Brood) Slot(n int) (pid int) {
 	b.t.Helper()
-	Until(b.t, "slot "+strconv.Itoa(n)+" has a worker", func() bool {
+	b.until("slot "+strconv.Itoa(n)+" has a worker", func() bool {
 		pid = b.slotNow(n)
 		return pid != 0
 	})
@@ -86,10 +86,18 @@ func (b *Brood) hasToldOfStart(slot, inner int) bool {
 		b.Stderr.Find(`msg="worker started"`, " slot="+strconv.Itoa(slot)+" ", " pid="+strconv.Itoa(inner)+" ") != ""
 }
 
+// until is Until with the patience of this run.
+func (b *Brood) until(what string, is func() bool) {
+	b.t.Helper()
+	if !Within(b.patience, is) {
+		b.t.Fatalf("it never came about that %s; brood said:\n%s", what, b.said())
+	}
+}
+
 // SlotAfter waits for another worker in a slot than the one before.
 func (b *Brood) SlotAfter(n, before int) (pid int) {
 	b.t.Helper()
-	Until(b.t, "slot "+strconv.Itoa(n)+" has another worker", func() bool {
+	b.until("slot "+strconv.Itoa(n)+" has another worker", func() bool {
 		pid = b.slotNow(n)
 		return pid != 0 && pid != before
 	})

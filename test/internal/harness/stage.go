@@ -45,6 +45,7 @@ type Stage struct {
 	User       int    // not root, if not 0
 	NoProc     uint64 // limit on the user's processes, 0 for as it is
 	Deny       []int  // system calls that this kernel is not to have
+	Refusal    int    // descriptor of a Refusal's socket, 0 for none
 	Background bool   // lead a process group of its own
 	Group      string // directory of a control group to be in
 	Keep       int    // descriptors that brood is born with, 3 by default
@@ -118,6 +119,11 @@ func runStage(args []string) error {
 	}
 	if err := s.deny(); err != nil {
 		return err
+	}
+	if s.Refusal != 0 {
+		if err := installRefusal(s.Refusal); err != nil {
+			return fmt.Errorf("refusal: %w", err)
+		}
 	}
 	return fmt.Errorf("exec: %w", syscall.Exec(path, argv, os.Environ()))
 }

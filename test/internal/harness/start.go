@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +36,10 @@ type Options struct {
 	Extra     []*os.File
 	OwnMounts bool // a mount namespace even as a child
 	Stage     Stage
+	Refusal   *Refusal // what the kernel does not do for the run
+	// Patience is how long anything may take that is waited for, Fatal if
+	// nothing is said. For what is much, even without others on the machine.
+	Patience time.Duration
 
 	// LeavesFiles says that PID files may be left, as when brood is killed.
 	LeavesFiles bool
@@ -49,12 +55,13 @@ type Brood struct {
 	Stdout  *Lines
 	Stderr  *Lines
 
-	t      testing.TB
-	cmd    *exec.Cmd
-	mark   string
-	ended  chan struct{}
-	state  *os.ProcessState
-	opened []*os.File
+	t        testing.TB
+	patience time.Duration
+	cmd      *exec.Cmd
+	mark     string
+	ended    chan struct{}
+	state    *os.ProcessState
+	opened   []*os.File
 }
 
 // Start runs brood with arguments.
@@ -67,13 +74,17 @@ func (m Mode) Start(t testing.TB, args ...string) *Brood {
 // must have ended, and nothing may be left of it.
 func (m Mode) StartWith(t testing.TB, o Options) *Brood {
 	t.Helper()
-	b := &Brood{Mode: m, t: t, PIDFile: o.PIDFile, mark: newMark(), ended: make(chan struct{})}
+	b := &Brood{Mode: m, t: t, PIDFile: o.PIDFile, mark: newMark(), patience: cmp.Or(o.Patience, Fatal), ended: make(chan struct{})}
 	b.cmd = b.command(o)
 	b.attach(o)
 	if err := startOnOneThread(b.cmd); err != nil {
 		t.Fatalf("starting %s: %v", b.cmd.Path, err)
 	}
 	b.PID = b.cmd.Process.Pid
+	if o.Refusal != nil {
+		go o.Refusal.serve()
+		t.Cleanup(func() { <-o.Refusal.over })
+	}
 	for _, f := range b.opened {
 		_ = f.Close()
 	}
@@ -91,6 +102,10 @@ func (m Mode) StartWith(t testing.TB, o Options) *Brood {
 func (b *Brood) command(o Options) *exec.Cmd {
 	o.Stage.MountProc = b.PID1 && !o.Stage.HideProc && !o.Stage.KeepProc
 	o.Stage.Keep = 3 + len(o.Extra)
+	if o.Refusal != nil {
+		o.Stage.Refusal = o.Stage.Keep
+		o.Extra = append(slices.Clip(o.Extra), o.Refusal.theirs)
+	}
 	argv := []string{o.Program}
 	if o.Program == "" {
 		argv[0] = "brood"
@@ -194,7 +209,9 @@ func (b *Brood) HasEnded() bool {
 // Wait waits for the end and returns the exit code as a shell has it.
 func (b *Brood) Wait() int {
 	b.t.Helper()
-	Until(b.t, "brood ends; it said:\n"+b.said(), b.HasEnded)
+	if !Within(b.patience, b.HasEnded) {
+		b.t.Fatalf("brood has not ended within %s; it said:\n%s", b.patience, b.said())
+	}
 	for _, lines := range []*Lines{b.Stdout, b.Stderr} {
 		if lines != nil {
 			lines.awaitEnd(b.t)
@@ -238,7 +255,7 @@ func (b *Brood) WaitLog(words ...string) string {
 // WaitRunning waits until n workers have been started.
 func (b *Brood) WaitRunning(n int) {
 	b.t.Helper()
-	if !Within(Fatal, func() bool { return b.Stderr.Count(`msg="worker started"`) >= n || b.HasEnded() }) || b.HasEnded() {
+	if !Within(b.patience, func() bool { return b.Stderr.Count(`msg="worker started"`) >= n || b.HasEnded() }) || b.HasEnded() {
 		b.t.Fatalf("%d workers should have been started; brood said:\n%s", n, b.said())
 	}
 }
