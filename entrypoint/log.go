@@ -137,7 +137,11 @@ func describeHook(ev fanout.Event) line {
 	case fanout.HookStarted:
 		return debugLine("hook started", hookAttrs(ev.Hook, ev.Slot, slog.Int("pid", ev.PID))...)
 	case fanout.HookFinished:
-		attrs := hookAttrs(ev.Hook, ev.Slot, slog.Int("code", ev.Code), dur(ev.Duration))
+		attrs := hookAttrs(ev.Hook, ev.Slot)
+		if ev.PID != 0 {
+			attrs = append(attrs, slog.Int("pid", ev.PID))
+		}
+		attrs = append(attrs, slog.Int("code", ev.Code), dur(ev.Duration))
 		switch {
 		case ev.Err != nil:
 			return warnLine("hook not started", append(attrs, slog.String("error", startError(ev.Err)))...)

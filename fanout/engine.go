@@ -255,11 +255,11 @@ func (e *Engine) exited(in Exited) {
 		e.emit(ProbeEnded{in.Slot, in.Exit})
 		e.probeExited(in.Ref, in.ExitCode(), nil)
 	case KindExitHook:
-		e.exitHookEnded(in.Ref, HookFinished{Code: in.ExitCode(), Signal: in.Signal})
+		e.exitHookEnded(in.Ref, HookFinished{PID: in.PID, Code: in.ExitCode(), Signal: in.Signal})
 	case KindPrepare:
-		e.prepareEnded(HookFinished{Code: in.ExitCode(), Signal: in.Signal})
+		e.prepareEnded(HookFinished{PID: in.PID, Code: in.ExitCode(), Signal: in.Signal})
 	case KindFinish:
-		e.finishEnded(HookFinished{Code: in.ExitCode(), Signal: in.Signal})
+		e.finishEnded(HookFinished{PID: in.PID, Code: in.ExitCode(), Signal: in.Signal})
 	}
 	if in.Kind != KindWorker {
 		e.system.Forget(in.Ref)

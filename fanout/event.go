@@ -219,6 +219,7 @@ type (
 	HookFinished struct {
 		Hook     Kind
 		Slot     int
+		PID      int            // 0 for a hook that did not start, is a function, or is still there
 		Code     int            // as a shell shows it; 126 and 127 when it did not start
 		Signal   syscall.Signal // that has ended it, 0 if none has
 		TimedOut bool

@@ -48,29 +48,26 @@ func wantAllCounted(t *testing.T, ends []end, metrics string) (kinds map[string]
 
 // diary is what the log tells of ends.
 type diary struct {
-	workers, probes map[string]int // by PID and code
-	hooks           map[int]int    // by PID, of their starts
-	hookCodes       map[int]int    // of their ends
-	orphans         map[int]int    // by code
-	kinds           map[string]int
-	trouble         []string // lines that there should not be
+	started map[string]int // workers, hooks and probes, by PID and code
+	orphans map[int]int    // by code
+	kinds   map[string]int
+	trouble []string // lines that there should not be
 }
 
 func read(log []string) diary {
-	d := diary{map[string]int{}, map[string]int{}, map[int]int{}, map[int]int{}, map[int]int{}, map[string]int{}, nil}
+	d := diary{started: map[string]int{}, orphans: map[int]int{}, kinds: map[string]int{}}
+	ended := func(kind, line string) {
+		d.started[value(line, "pid")+" "+value(line, "code")]++
+		d.kinds[kind]++
+	}
 	for _, line := range log {
-		switch message := value(line, "msg"); message {
+		switch value(line, "msg") {
 		case `"worker exited"`:
-			d.workers[value(line, "pid")+" "+value(line, "code")]++
-			d.kinds["worker"]++
+			ended("worker", line)
 		case `"probe ended"`:
-			d.probes[value(line, "pid")+" "+value(line, "code")]++
-			d.kinds["probe"]++
-		case `"hook started"`:
-			d.hooks[number(line, "pid")]++
+			ended("probe", line)
 		case `"hook finished"`, `"hook failed"`, `"hook timed out"`, `"hook stopped"`:
-			d.hookCodes[number(line, "code")]++
-			d.kinds["hook"]++
+			ended("hook", line)
 		case `"orphans reaped"`, `"orphans reaped, some were killed for lack of memory"`:
 			for _, m := range regexp.MustCompile(`(\d+):(\d+)`).FindAllStringSubmatch(value(line, "codes"), -1) {
 				code, _ := strconv.Atoi(m[1])
@@ -85,8 +82,8 @@ func read(log []string) diary {
 	return d
 }
 
-// wantAllLogged finds each process in the log: workers and probes by PID and
-// code, hooks by PID, orphans by code.
+// wantAllLogged finds each process in the log: what brood has started by PID and
+// code, orphans by code.
 func wantAllLogged(t *testing.T, ends []end, kinds map[string]int, log []string) {
 	t.Helper()
 	d := read(log)
@@ -98,22 +95,14 @@ func wantAllLogged(t *testing.T, ends []end, kinds map[string]int, log []string)
 	}
 	for _, e := range ends {
 		switch key := fmt.Sprintf("%d %d", e.pid, e.code()); {
-		case take(d.workers, key), take(d.probes, key):
-		case d.hooks[e.pid] > 0 && take(d.hookCodes, e.code()):
-			d.hooks[e.pid]--
+		case take(d.started, key):
 		case take(d.orphans, e.code()):
 		default:
 			t.Errorf("the log does not have process %d, which was %q and has ended with %d", e.pid, e.was, e.code())
 		}
 	}
-	for what, left := range map[string]int{
-		"ends of workers": sum(d.workers), "ends of probes": sum(d.probes), "starts of hooks": sum(d.hooks),
-		"ends of hooks": sum(d.hookCodes), "ends of orphans": sum(d.orphans),
-	} {
-		if left > 0 {
-			t.Errorf("the log has %d %s more than there were", left, what)
-		}
-	}
+	wantNoneLeft(t, "process", d.started)
+	wantNoneLeft(t, "orphan with code", d.orphans)
 }
 
 // take takes one of what there is, if there is one.
@@ -125,11 +114,13 @@ func take[K comparable](from map[K]int, what K) bool {
 	return true
 }
 
-func sum[K comparable](of map[K]int) (n int) {
-	for _, some := range of {
-		n += some
+func wantNoneLeft[K comparable](t *testing.T, what string, told map[K]int) {
+	t.Helper()
+	for which, n := range told {
+		if n > 0 {
+			t.Errorf("the log has the end of %s %v %d times more than it happened", what, which, n)
+		}
 	}
-	return n
 }
 
 // limits is how often brood has followed one.
@@ -148,9 +139,4 @@ func value(line, key string) string {
 	}
 	word, _, _ := strings.Cut(after, " ")
 	return word
-}
-
-func number(line, key string) int {
-	n, _ := strconv.Atoi(value(line, key))
-	return n
 }

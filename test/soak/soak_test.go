@@ -94,13 +94,13 @@ func begin(t *testing.T, final string) *run {
 		resting: filepath.Join(t.TempDir(), "rest"),
 	}
 	r.b = harness.Mode{}.StartWith(t, harness.Options{
-		Stdout: null,
-		Stage:  harness.Stage{Group: r.group},
-		Env:    []string{restVariable + "=" + r.resting},
+		Stdout: null, Patience: patience,
+		Stage: harness.Stage{Group: r.group},
+		Env:   []string{restVariable + "=" + r.resting},
 		Args: []string{
 			"-nauto", "--log-level=debug", "--output=prefix", "--metrics-addr", r.address, "--final-metrics", final, "--leftovers=keep",
 			"--restart=always", "--restart-backoff=10ms..50ms", "--max-restarts=100000/1s", "--ready=exec:true", "--live=exec:true",
-			"--on-worker-exit=true", "--finish=true", "--prepare=true", "--stop-timeout=25s", "--", self, asToiler,
+			"--on-worker-exit=true", "--finish=true", "--prepare=true", "--stop-timeout=25s", "--finish-timeout=10s", "--", self, asToiler,
 		},
 	})
 	r.b.WaitRunning(1)
