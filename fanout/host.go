@@ -55,6 +55,7 @@ type Host struct {
 
 	mu        sync.Mutex
 	processes map[Ref]*reaper.Process
+	starting  *underway
 	highest   int  // number of a slot that has had a worker
 	discard   bool // workers' starts that have not begun are dropped
 }

@@ -58,6 +58,8 @@ func (h *Host) dressed(l Launch, path string, args []string) (err error) {
 	}
 	defer done()
 	spec.Env = env
+	over := h.underway(l.Ref)
+	defer over()
 	return h.begin(spec, attributes, slow)
 }
 

@@ -146,7 +146,7 @@ func TestAFloodIsTakenSlowly(t *testing.T) {
 func TestASenderFromOutsideOurNamespaceIsAnonymous(t *testing.T) {
 	var got []Refusal
 	s := New(Options{
-		Owner:   func(int) (int, int, bool) { t.Error("asked whose process 0 is"); return 1, 1, true },
+		Owner:   func(int, int) (int, int, bool) { t.Error("asked whose process 0 is"); return 1, 1, true },
 		Heard:   func(m Message) { t.Errorf("heard %+v", m) },
 		Refused: func(r Refusal) { got = append(got, r) },
 	})

@@ -73,7 +73,7 @@ func TestSendDoesNotWaitForEver(t *testing.T) {
 
 func Example() {
 	server := notify.New(notify.Options{
-		Owner: func(int) (slot, incarnation int, ok bool) { return 1, 1, true },
+		Owner: func(int, int) (slot, incarnation int, ok bool) { return 1, 1, true },
 		Heard: func(m notify.Message) { fmt.Println("slot", m.Slot, "ready", m.Ready, *m.Status) },
 	})
 	address, err := server.Open(1, -1)

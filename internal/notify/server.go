@@ -21,9 +21,10 @@ type Options struct {
 	// Name is what the sockets in Dir are called, before the slot's number; "" is
 	// notify. Two servers with one Dir need two names.
 	Name string
-	// Owner says whose process this is: the worker's own or a descendant. It is
-	// called while the message waits, at best with the sender still alive.
-	Owner func(pid int) (slot, incarnation int, ok bool)
+	// Owner says whose process it is that speaks on a slot's socket: the worker's own
+	// or a descendant. It is called while the message waits, at best with the
+	// sender still alive, and may wait itself for a worker that is just being started.
+	Owner func(slot, pid int) (owner, incarnation int, ok bool)
 	// Heard gets every message that counts.
 	Heard func(Message)
 	// Refused, if set, is told of every other one.
@@ -160,7 +161,7 @@ func (s *Server) judge(slot int, got *received) {
 		refuse(Anonymous, "")
 		return
 	}
-	owner, incarnation, ok := s.options.Owner(got.pid)
+	owner, incarnation, ok := s.options.Owner(slot, got.pid)
 	switch {
 	case (!ok || owner != slot) && !exists(got.pid):
 		refuse(Gone, "")

@@ -92,7 +92,7 @@ func serve(t *testing.T, dir string) *site {
 	close(s.hold)
 	s.Server = notify.New(notify.Options{
 		Dir: dir,
-		Owner: func(pid int) (slot, incarnation int, ok bool) {
+		Owner: func(_, pid int) (slot, incarnation int, ok bool) {
 			<-s.hold
 			stat, err := proc.FS("").Stat(pid)
 			slot, ok = s.groups[stat.PGRP]
