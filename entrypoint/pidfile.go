@@ -158,6 +158,14 @@ func ownPattern(pattern string) string {
 	return pattern
 }
 
+// ownPattern is that of brood's own files, or empty if it has none.
+func (r registry) ownPattern() string {
+	if r.own == nil {
+		return ""
+	}
+	return r.own.Pattern().String()
+}
+
 // release removes the master's file of a brood that does not start after all.
 func (r registry) release() {
 	if r.master != nil {

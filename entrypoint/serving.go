@@ -167,18 +167,3 @@ func (w *window) census(maxAge time.Duration) *fanout.Census {
 func (w *window) report(err error) {
 	w.log.write(line{slog.LevelError, "internal error", []slog.Attr{slog.String("error", err.Error())}})
 }
-
-// after runs an actor once begun is closed.
-func after(begun <-chan struct{}, serve func(stop <-chan struct{}) error) func(stop <-chan struct{}) error {
-	return func(stop <-chan struct{}) error {
-		select {
-		case <-begun:
-			return serve(stop)
-		case <-stop:
-			return nil
-		}
-	}
-}
-
-// retryMost bounds the pause before an actor that failed is tried again.
-const retryMost = time.Minute
