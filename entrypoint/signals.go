@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/brood-init/brood/internal/signame"
+	"github.com/brood-init/brood/internal/sigsink"
 )
 
 // signals owns every catchable signal for the whole life of the process. A
@@ -31,6 +32,8 @@ func takeSignals(rest chan os.Signal) *signals {
 		rest:  rest,
 		pipe:  make(chan os.Signal, 1),
 	}
+	// An error is one of the kernel, which had no other use for them before either.
+	_ = sigsink.Drop(32, 34)
 	signal.Notify(s.child, syscall.SIGCHLD)
 	signal.Notify(s.pipe, syscall.SIGPIPE)
 	for _, sig := range []syscall.Signal{

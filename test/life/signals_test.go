@@ -23,8 +23,7 @@ var (
 		23, 27, // URG and PROF are the runtime's
 		4, 5, 6, 7, 8, 11, 31, // a fault's: ILL TRAP ABRT BUS FPE SEGV SYS
 	}
-	// The C library's. Go cannot catch them, so they end a brood that is not
-	// PID 1; the kernel keeps them from one that is.
+	// The C library's, which Go cannot be notified of.
 	libc  = []int{32, 33, 34}
 	stops = []int{2, 3, 15}
 )
@@ -125,11 +124,7 @@ func TestWhatIsNotForwardedNeverReachesAWorker(t *testing.T) {
 			p, ok := harness.Look(pid)
 			return ok && p.Comm == "sleep"
 		})
-		all := slices.Clone(swallowed)
-		if m.PID1 {
-			all = append(all, libc...)
-		}
-		for _, n := range append(all, forwarded()...) {
+		for _, n := range slices.Concat(swallowed, libc, forwarded()) {
 			b.Signal(syscall.Signal(n))
 		}
 		harness.Until(t, "the last signal is there", func() bool {
@@ -154,13 +149,27 @@ func TestWhatIsNotForwardedNeverReachesAWorker(t *testing.T) {
 func TestNoSignalThatWorkersDoNotGetEndsBrood(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b, _ := startReporters(t, m, 1)
-		all := slices.Clone(swallowed)
-		if m.PID1 {
-			all = append(all, libc...)
-		}
-		for _, n := range all {
+		for _, n := range append(slices.Clone(swallowed), libc...) {
 			for range 3 {
 				b.Signal(syscall.Signal(n))
+			}
+		}
+		b.Stop(t, 0)
+	})
+}
+
+// The kernel spares an init what nobody handles, but not while its first thread
+// has the signal blocked, and that it has whenever it forks.
+func TestSignalsOfTheCLibraryDoNotEndABroodThatForks(t *testing.T) {
+	harness.Both(t, func(t *testing.T, m harness.Mode) {
+		b := m.Start(t, "-n4", "--restart", "always", "--restart-backoff", "1ms..1ms", "--", "true")
+		b.WaitLog("worker started", "incarnation=10 ")
+		for range 5000 {
+			for _, n := range libc {
+				b.Signal(syscall.Signal(n))
+			}
+			if t.Failed() {
+				break // it has gone
 			}
 		}
 		b.Stop(t, 0)

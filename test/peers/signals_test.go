@@ -24,7 +24,7 @@ func whyOther(sig int, tini, brood string) string {
 	case sig == 27 || sig == 23:
 		return "the Go runtime sends these to itself, so they cannot be told from its own"
 	case sig == 34:
-		return "the C library's (musl's), and Go cannot catch it"
+		return "the C library's (musl's), and Go cannot be notified of it"
 	case sig == 13:
 		return "PIPE is about brood's own descriptors"
 	}
