@@ -248,7 +248,7 @@ func (w *world) Sweep(sig syscall.Signal) {
 	if w.dead {
 		return
 	}
-	out := Swept{Left: slices.Clone(w.stragglers), Signalled: len(w.stragglers)}
+	out := Swept{Signal: sig, Left: slices.Clone(w.stragglers), Signalled: len(w.stragglers)}
 	if sig == syscall.SIGKILL || !w.stubborn {
 		w.stragglers = nil
 		clear(w.leftovers)

@@ -88,7 +88,7 @@ func (h *Host) sweep(sig syscall.Signal) Swept {
 	if err != nil {
 		return h.sweepBlindly(sig)
 	}
-	var out Swept
+	out := Swept{Signal: sig}
 	hooks := h.hookGroups()
 	parents := make(map[int]proc.Stat, len(below))
 	for _, st := range below {
@@ -112,9 +112,9 @@ func (h *Host) sweep(sig syscall.Signal) Swept {
 // the signal. Anywhere else that would hit strangers.
 func (h *Host) sweepBlindly(sig syscall.Signal) Swept {
 	if h.self != 1 || !h.reaper.HasChildren() {
-		return Swept{}
+		return Swept{Signal: sig}
 	}
-	out := Swept{Left: []Straggler{{Comm: "unknown"}}}
+	out := Swept{Signal: sig, Left: []Straggler{{Comm: "unknown"}}}
 	if sig == syscall.SIGKILL || !h.sweeper.all {
 		h.sweeper.all = true
 		if syscall.Kill(-1, sig) == nil {

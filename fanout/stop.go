@@ -231,6 +231,9 @@ func (e *Engine) sweepPass() {
 }
 
 func (e *Engine) swept(in Swept) {
+	if in.Signalled > 0 {
+		e.emit(StragglersSignalled{in.Signal, in.Left})
+	}
 	if e.phase == PhaseLeaving {
 		if e.stop.passes > 0 {
 			e.stop.passes-- // one that the sweep had begun
@@ -242,9 +245,6 @@ func (e *Engine) swept(in Swept) {
 	}
 	e.stop.passes--
 	e.stop.left = in.Left
-	if in.Signalled > 0 {
-		e.emit(StragglersSignalled{e.stop.sweepSignal, in.Left})
-	}
 	e.stop.emptyPasses++
 	if len(in.Left) > 0 {
 		e.stop.emptyPasses = 0

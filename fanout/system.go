@@ -205,6 +205,7 @@ type RegisteredProcess struct {
 
 // Swept is the result of one pass over the stragglers.
 type Swept struct {
+	Signal syscall.Signal
 	// Left are those alive when the pass ended; zombies are not.
 	Left []Straggler
 	// Signalled is how many of them this pass has signalled.

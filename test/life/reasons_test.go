@@ -44,7 +44,7 @@ func ends() map[fanout.Reason]struct {
 		fanout.ReasonSignaled:  {"", "kill -SEGV $$", false, 139},
 		fanout.ReasonStopped:   {"", "exec sleep 300", true, 143},
 		fanout.ReasonKilled:    {"--stop-timeout 1", "trap '' TERM; " + wait + "; " + wait, true, 137},
-		fanout.ReasonUnready:   {"--ready 'exec:test {slot} != 1' --ready-timeout 500ms", "exec sleep 300", false, 143},
+		fanout.ReasonUnready:   {"--ready 'exec:test {slot} != 1' --ready-timeout 3s", "exec sleep 300", false, 143},
 		fanout.ReasonStuck:     {"--ready 50ms --watchdog 2s", "exec sleep 300", false, 134},
 	}
 }
