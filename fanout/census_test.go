@@ -3,6 +3,7 @@ package fanout
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,6 +90,30 @@ func TestWhoseAnAdoptedProcessIs(t *testing.T) {
 	if again := h.Census(time.Minute); again != h.census || time.Since(again.At) > time.Minute {
 		t.Error("a count that is new enough was taken anew")
 	}
+}
+
+// A look costs what all processes of the machine do, where brood is not PID 1.
+func TestWhoLeavesNobodyBehindIsNotLookedFor(t *testing.T) {
+	h := &Host{
+		reaper: reaper.New(reaper.Options{}), walks: newMailbox[func()](), inputs: make(chan Input, 4), closed: make(chan struct{}),
+	}
+	h.news = newOutbox(h.inputs, h.closed)
+	defer close(h.closed)
+	worker := Ref{Kind: KindWorker, Slot: 1}
+	h.exited(worker, reaper.Exit{})
+	if _, walks := h.walks.poll(); walks {
+		t.Error("there is nobody, and brood looks")
+	}
+	left := exec.Command("sleep", "60")
+	if err := left.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.exited(worker, reaper.Exit{})
+	if _, walks := h.walks.poll(); !walks {
+		t.Error("there is somebody, and brood does not look")
+	}
+	_ = left.Process.Kill()
+	_ = left.Wait()
 }
 
 func TestTooManyProcessesAreNotCounted(t *testing.T) {

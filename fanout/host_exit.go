@@ -15,8 +15,9 @@ const lastWordsWithin = 150 * time.Millisecond
 // exited passes an end on with what is known of its cause. The reaper waits for
 // it, and so must nobody's output hold it up.
 func (h *Host) exited(ref Ref, x reaper.Exit) {
-	if ref.Kind == KindWorker && !h.discards() {
-		// Its children are brood's now: who they are can still be seen.
+	if ref.Kind == KindWorker && !h.discards() && h.reaper.HasChildren() {
+		// Its children are brood's now: who they are can still be seen. The last
+		// worker mostly leaves nobody, and brood is about to leave, too.
 		h.walks.put(func() { h.Census(time.Second) })
 	}
 	in := Exited{Ref: ref, Exit: x, OOM: h.oom.explains(x.Status)}
