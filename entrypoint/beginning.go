@@ -11,7 +11,7 @@ import (
 // from the workers as long as they start.
 type beginning struct {
 	first chan struct{} // closed once something has been started, or nothing is to be
-	calm  chan struct{} // closed a moment after every worker has been started once
+	calm  chan struct{} // closed a moment after every worker has been started once, or none will be any more
 
 	wanted int // how many are still to be started
 	begun  bool
@@ -52,7 +52,8 @@ func (b *beginning) observe(_ time.Time, ev fanout.Event) {
 			b.timer.Reset(calmLatest) // the first start may hang
 		case ev.Phase != fanout.PhasePreparing:
 			b.begin()
-			b.calmDown()
+			// A brood that leaves at once does without what would only be in its way.
+			b.timer.Reset(calmAfter)
 		}
 	}
 }

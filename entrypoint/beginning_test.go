@@ -60,7 +60,7 @@ func TestAStartThatHangsDoesNotHideTheOthers(t *testing.T) {
 	}
 }
 
-func TestWithoutWorkersNobodyWaits(t *testing.T) {
+func TestWithoutWorkersNobodyWaitsForLong(t *testing.T) {
 	for name, story := range map[string][]fanout.Event{
 		"none are wanted":          {fanout.PhaseEntered{Phase: fanout.PhaseRunning}},
 		"the stop came at once":    {fanout.PhaseEntered{Phase: fanout.PhaseTerminating}},
@@ -72,8 +72,12 @@ func TestWithoutWorkersNobodyWaits(t *testing.T) {
 			for _, ev := range story {
 				b.observe(time.Now(), ev)
 			}
-			if !isClosed(b.first) || !isClosed(b.calm) {
-				t.Errorf("%s: there is nothing to wait for", name)
+			if !isClosed(b.first) || isClosed(b.calm) {
+				t.Errorf("%s: whoever can wait has not", name)
+			}
+			<-time.After(calmAfter)
+			if !isClosed(b.calm) {
+				t.Errorf("%s: it stays", name)
 			}
 		})
 	}
