@@ -76,9 +76,13 @@ func TestALongLineLeavesNoMemoryBehind(t *testing.T) {
 
 // However the bytes are cut into reads, the pieces put together are the lines.
 func FuzzSplit(f *testing.F) {
-	f.Add("a\nb", 1)
-	f.Add(strings.Repeat("ü", longestLine)+"\n\n", 1000)
-	f.Fuzz(func(t *testing.T, text string, size int) {
+	f.Add("a\nb", uint16(1), 1)
+	f.Add("ü", uint16(longestLine-1), 1000)
+	f.Add("xü", uint16(longestLine/2), longestLine)
+	f.Add("line\n\n", uint16(3), 4)
+	f.Fuzz(func(t *testing.T, part string, times uint16, size int) {
+		// Inputs stay small: those of a long line are not to be minimised.
+		text := strings.Repeat(part, min(int(times), 3*longestLine/max(1, len(part)))) + part
 		size = max(1, size%(2*longestLine))
 		var s splitter
 		var together strings.Builder
@@ -98,7 +102,7 @@ func FuzzSplit(f *testing.F) {
 		}
 		s.flush(true, emit)
 		if together.String() != text {
-			t.Errorf("%q became %q", text, together.String())
+			t.Errorf("%d times %q by %d became %q", times, part, size, together.String())
 		}
 	})
 }

@@ -123,7 +123,7 @@ func (f *fields) skip(n int) {
 
 func (f *fields) letter() byte {
 	b := f.next()
-	if len(b) != 1 {
+	if len(b) != 1 || b[0] < 'A' || b[0] > 'z' {
 		f.fail()
 		return 0
 	}
