@@ -140,6 +140,7 @@ func forwardSignals(sig *signals, host *fanout.Host, w *window, start *beginning
 		case <-first:
 			first = nil
 			sig.takeOthers(stop)
+			w.log.write(debugLine("all signals are taken"))
 			reserveThreads(stop) // for a lone worker it had to wait
 		case <-calm:
 			calm = nil
