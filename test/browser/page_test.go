@@ -23,7 +23,7 @@ const hostile = `</script><script>window.hacked=1</script><img src=x onerror=win
 func begin(t *testing.T, flags ...string) (*harness.Brood, *tab) {
 	t.Helper()
 	harness.Need(t, "chromium")
-	address := freeAddress(t)
+	address := harness.Address(t)
 	args := append([]string{"-n3", "--metrics-addr", address, "--ready", "notify", "--restart-backoff", "50ms..100ms"}, flags...)
 	b := harness.Mode{}.StartWith(t, harness.Options{
 		Args: append(args, "--", "sh", "-c", `worker notify "STATUS=$HOSTILE" 20ms; worker notify READY=1 20ms; exec worker wait`),

@@ -6,7 +6,6 @@ package examples_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,16 +51,6 @@ func start(t *testing.T, m harness.Mode, name string, env []string, args ...stri
 	})
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // get asks over a connection of its own.
 func get(url string) (string, error) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -80,7 +69,7 @@ func get(url string) (string, error) {
 func TestTheServerReloadsWithoutALostRequestAndCleansUp(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		tmp := t.TempDir()
-		port, metrics := freePort(t), freePort(t)
+		port, metrics := harness.Ports(t, 1), harness.Ports(t, 1)
 		b := start(t, m, "server", []string{"TMPDIR=" + tmp}, "-n2",
 			fmt.Sprintf("--listen=web=tcp://127.0.0.1:%d", port), fmt.Sprintf("--metrics-addr=127.0.0.1:%d", metrics), "--ready=200ms")
 		url := fmt.Sprintf("http://127.0.0.1:%d/", port)

@@ -3,7 +3,6 @@ package faults_test
 import (
 	"encoding/binary"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,16 +87,6 @@ func moment(d time.Duration) {
 	<-timer.C
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // scrapes asks for the metrics so often that brood has to collect garbage.
 func scrapes(t *testing.T, address string) {
 	t.Helper()
@@ -169,7 +158,7 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 		for name, hang := range hangs() {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				g, address := newGate(t), freeAddress(t)
+				g, address := newGate(t), harness.Address(t)
 				b := m.Start(t, "-n", "2", "--metrics-addr", address, "--stop-timeout", hangBudget.String(),
 					"--restart", "always", "--restart-backoff", "1ms..2ms", "--", g.path, "300")
 				b.WaitRunning(2)

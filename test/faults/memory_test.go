@@ -30,7 +30,7 @@ func TestAStartWithoutMemoryIsTriedAgain(t *testing.T) {
 		for name, call := range noMemory() {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				refusal, address := harness.NewRefusal(t), freeAddress(t)
+				refusal, address := harness.NewRefusal(t), harness.Address(t)
 				b := m.StartWith(t, harness.Options{Refusal: refusal, Args: []string{
 					"-n2", "--metrics-addr", address, "--restart-backoff=100ms..400ms", "--max-restarts=1000/1s", "--", "sleep", "300",
 				}})

@@ -26,7 +26,7 @@ exec sleep 300
 
 func TestWhoseOrphansAndZombiesTheyAreIsKnown(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		address, daemon := unused(t), filepath.Join(t.TempDir(), "daemon")
+		address, daemon := harness.Address(t), filepath.Join(t.TempDir(), "daemon")
 		b := m.StartWith(t, harness.Options{
 			Args: []string{
 				"-n2", "--metrics-addr", address, "--prepare", "sh -c '(true &); (setsid true &)'", "--log-level=debug", "--", "sh", "-c", leaking,

@@ -35,21 +35,11 @@ const (
 
 func start(t *testing.T, flags ...string) (b *harness.Brood, address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = harness.Address(t)
 	b = harness.Mode{}.Start(t, append([]string{"-n2", "--ready", "100ms", "--metrics-addr", address}, append(flags, "--", "worker", "wait")...)...)
 	b.WaitRunning(2)
 	harness.Until(t, "it is ready", func() bool { code, _, _ := probe(address, "/readyz"); return code == http.StatusOK })
 	return b, address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // probe asks as a kubelet does, by a connection of its own.
@@ -165,7 +155,7 @@ func scrape(address string) (code int) {
 }
 
 func TestProbesHaveAListenerOfTheirOwn(t *testing.T) {
-	health := freeAddress(t)
+	health := harness.Address(t)
 	b, address := start(t, "--health-addr", health)
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 404, "/": 404} {
 		if code, _, err := probe(health, path); err != nil || code != want {
@@ -201,7 +191,7 @@ func TestAPasswordProtectsAllButTheProbes(t *testing.T) {
 	if err := os.WriteFile(file, []byte(fmt.Sprintf("basic_auth_users: {prometheus: %q}\n", hash)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address, health := freeAddress(t), freeAddress(t)
+	address, health := harness.Address(t), harness.Address(t)
 	b := harness.Mode{}.StartWith(t, harness.Options{
 		Program: program, Dir: dir, PIDFile: filepath.Join(dir, "run", "a.pid"),
 		// A relative name is one in the directory that brood was started in.

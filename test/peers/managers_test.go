@@ -3,11 +3,11 @@ package peers_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,7 +132,7 @@ func TestOneServiceUnderEachManager(t *testing.T) {
 	}
 	for _, m := range managers() {
 		t.Run(m.name, func(t *testing.T) {
-			port := freePort(t)
+			port := strconv.Itoa(harness.Ports(t, 1))
 			b := m.start(t, t.TempDir(), web, "PORT="+port)
 			harness.Until(t, "all copies run", func() bool { service, _ := parts(b); return len(service) == m.copies })
 			url := "http://127.0.0.1:" + port
@@ -264,17 +264,6 @@ func fetch(url string) (string, error) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	return string(text), err
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // resident is a process's memory in kB.

@@ -3,11 +3,9 @@ package prometheus_test
 import (
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,7 +33,7 @@ func TestGunicornsWithThePythonClientAreOnOnePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	address, first := freeAddress(t), freePorts(t, 2)
+	address, first := harness.Address(t), harness.Ports(t, 2)
 	b := harness.Mode{}.StartWith(t, harness.Options{
 		Dir: dir,
 		Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
@@ -78,30 +76,6 @@ func TestGunicornsWithThePythonClientAreOnOnePage(t *testing.T) {
 		t.Errorf("the other one has %v", got)
 	}
 	b.Stop(t, 0)
-}
-
-// freePorts are some in a row, as of now.
-func freePorts(t *testing.T, n int) (first int) {
-	t.Helper()
-	for range 100 {
-		_, port, err := net.SplitHostPort(freeAddress(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, _ = strconv.Atoi(port)
-		free := 0
-		for p := first; p < first+n; p++ {
-			if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", p)); err == nil {
-				_ = l.Close()
-				free++
-			}
-		}
-		if free == n {
-			return first
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 // The client's own files, in the mode in which processes share a directory.

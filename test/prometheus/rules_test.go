@@ -103,7 +103,7 @@ func wantKnownNames(t *testing.T, where, text string) {
 func TestThePageIsAsPrometheusWantsIt(t *testing.T) {
 	t.Parallel()
 	tool := harness.Need(t, "promtool")
-	address := freeAddress(t)
+	address := harness.Address(t)
 	b := harness.Mode{}.Start(t, "-n2", "--metrics-addr", address, "--prepare", "true", "--", "worker", "wait")
 	var text string
 	harness.Until(t, "there is a page with two workers", func() bool {

@@ -24,7 +24,7 @@ func labourers(t *testing.T, flags ...string) (b *harness.Brood, p *server, dir 
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	address := freeAddress(t)
+	address := harness.Address(t)
 	b = harness.Mode{}.StartWith(t, harness.Options{
 		Args: append(append([]string{
 			"-n", name(slots), "--metrics-addr", address,

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,7 +50,7 @@ func startPrometheusEvery(t testing.TB, interval time.Duration, target string) *
 	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, interval, rules, target), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, address: freeAddress(t)}
+	s := &server{t: t, address: harness.Address(t)}
 	s.run = harness.Mode{}.StartWith(t, harness.Options{
 		Program: program,
 		Args: []string{
@@ -68,17 +67,6 @@ func startPrometheusEvery(t testing.TB, interval time.Duration, target string) *
 		return err == nil || s.run.HasEnded()
 	})
 	return s
-}
-
-// freeAddress is one that nobody listens on, as of now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // page is what an address answers with, if that is 200.

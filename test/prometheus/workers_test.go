@@ -45,7 +45,7 @@ func servicesIn(t *testing.T, o harness.Options, flags []string, n int, manners 
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	address = freeAddress(t)
+	address = harness.Address(t)
 	o.Args = slices.Concat([]string{
 		"-n", strconv.Itoa(n), "--metrics-addr", address, "--restart-backoff", "50ms..100ms", "--max-restarts", "1000/1m",
 		"--ready", "unix://" + dir + "/{slot}.sock", "--worker-metrics", "unix://" + dir + "/{slot}.sock:/metrics",
@@ -273,7 +273,7 @@ func TestTheLastPageIsBroodsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	address := freeAddress(t)
+	address := harness.Address(t)
 	b := harness.Mode{}.Start(t, "-n2", "--metrics-addr", address, "--final-metrics", file, "--ready", "unix://"+dir+"/{slot}.sock",
 		"--worker-metrics", "unix://"+dir+"/{slot}.sock:/metrics", "--", self, asService, dir, "well")
 	harness.Until(t, "both are on the page", func() bool {

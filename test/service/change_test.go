@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,12 +87,7 @@ func TestAReloadStartsTheProgramThatHasTakenItsPlace(t *testing.T) {
 
 func TestASurgeWithASharedSocketLosesNoRequest(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := free.Addr().String()
-		_ = free.Close()
+		address := harness.Address(t)
 		s := start(t, m, nil, "-n2", "--max-unavailable=0", "--max-surge=1", "--listen=web=tcp://"+address, "--", "serve")
 		s.WaitRunning(2)
 		var (

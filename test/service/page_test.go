@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -39,12 +38,7 @@ func TestTheProgramOfThePageWorks(t *testing.T) {
 	if err := harness.Build(hello, source); err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := harness.Address(t)
 	s := startFile(t, harness.Mode{}, hello, nil, "-n2", "--metrics-addr=none", "--listen=web=tcp://"+address)
 	healthy := func() bool { return exec.Command(hello, "health", "--pidfile", s.PIDFile).Run() == nil }
 	harness.Until(t, "it is healthy", healthy)

@@ -171,7 +171,7 @@ func TestGunicornLosesNoRequestUnderLoad(t *testing.T) {
 		"killed":   {happens: killEach},
 	} {
 		t.Run(name, func(t *testing.T) {
-			address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
+			address := fmt.Sprintf("127.0.0.1:%d", harness.Ports(t, 1))
 			x.flags = append(x.flags, "--listen", "tcp://"+address, "--ready", "notify")
 			x.command = []string{gunicorn, "--chdir", app, "--workers", "1", "--no-sendfile", "--worker-tmp-dir", t.TempDir(), "app:app"}
 			x.run(t, address)
@@ -195,7 +195,7 @@ func TestNginxLosesNoRequestUnderLoad(t *testing.T) {
 		"killed":     {happens: killEach, mostLost: connectionsCut},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, port := t.TempDir(), freePorts(t, 1)
+			dir, port := t.TempDir(), harness.Ports(t, 1)
 			address := fmt.Sprintf("127.0.0.1:%d", port)
 			x.flags = append(x.flags, "--listen", "tcp://"+address+",nonblock", "--env", "NGINX=3;", "--stop-signal", "QUIT", "--ready", "300ms")
 			x.command = []string{
@@ -210,7 +210,7 @@ func TestNginxLosesNoRequestUnderLoad(t *testing.T) {
 // would hang in accept, and with them all that they serve.
 func TestNginxNeverWaitsForAConnectionThatAnotherOneHasTaken(t *testing.T) {
 	nginx := harness.Need(t, "nginx")
-	dir, port := t.TempDir(), freePorts(t, 1)
+	dir, port := t.TempDir(), harness.Ports(t, 1)
 	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
 	b := harness.Mode{}.Start(t, "-n4", "--listen", fmt.Sprintf("tcp://127.0.0.1:%d,nonblock", port), "--env", "NGINX=3;", "--expand-args", "--ready", "300ms",
 		"--", nginx, "-e", "stderr", "-c", configureNginx(t, dir, port), "-g", "daemon off; pid "+dir+"/nginx.{slot}.pid;")

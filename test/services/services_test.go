@@ -5,7 +5,6 @@ package services_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,34 +35,6 @@ func get(t *testing.T, url string) (body string) {
 	return body
 }
 
-func freePorts(t *testing.T, n int) (first int) {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first = l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if allFree(first, n) {
-			return first
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func allFree(first, n int) bool {
-	for port := first; port < first+n; port++ {
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
-		if err != nil {
-			return false
-		}
-		_ = l.Close()
-	}
-	return true
-}
-
 // stopWays are the signals that a container or a user stops a service with.
 var stopWays = []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
 
@@ -77,7 +48,7 @@ func TestGunicorn(t *testing.T) {
 	for _, stop := range stopWays {
 		t.Run(stop.String(), func(t *testing.T) {
 			harness.Both(t, func(t *testing.T, m harness.Mode) {
-				first := freePorts(t, 2)
+				first := harness.Ports(t, 2)
 				b := m.StartWith(t, harness.Options{
 					Args: []string{
 						"-n2", "--restart-backoff=1ms..10ms", "--expand-args", "--",
@@ -147,7 +118,7 @@ func TestNginx(t *testing.T) {
 	for _, stop := range stopWays {
 		t.Run(stop.String(), func(t *testing.T) {
 			harness.Both(t, func(t *testing.T, m harness.Mode) {
-				dir, port := t.TempDir(), freePorts(t, 1)
+				dir, port := t.TempDir(), harness.Ports(t, 1)
 				b := m.Start(t, "-n1", "--restart-backoff=1ms..10ms", "--",
 					nginx, "-e", "stderr", "-c", configureNginx(t, dir, port), "-g", "daemon off; pid "+dir+"/nginx.pid;")
 				url := fmt.Sprintf("http://127.0.0.1:%d/", port)

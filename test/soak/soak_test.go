@@ -3,7 +3,6 @@ package soak_test
 import (
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -90,7 +89,7 @@ func begin(t *testing.T, final string) *run {
 	}
 	defer null.Close()
 	r := &run{
-		t: t, address: freeAddress(t), group: harness.CPUGroup(t, 2), cpus: 2, done: map[string]int{},
+		t: t, address: harness.Address(t), group: harness.CPUGroup(t, 2), cpus: 2, done: map[string]int{},
 		resting: filepath.Join(t.TempDir(), "rest"),
 	}
 	r.b = harness.Mode{}.StartWith(t, harness.Options{
@@ -194,14 +193,4 @@ func (r *run) page() string {
 		r.t.Errorf("a scrape: %v", err)
 	}
 	return string(text)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -91,16 +91,6 @@ func (l *load) end(t *testing.T) {
 	t.Logf("%d asked, %d answered, %d refused, %d cut, by slots %v", l.asked.Load(), l.answered.Load(), l.refused.Load(), l.cut.Load(), l.slots)
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func reload(t *testing.T, b *harness.Brood) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -117,7 +107,7 @@ func TestAReloadUnderLoadLosesNoRequest(t *testing.T) {
 	for name, flags := range map[string][]string{"with a surge": {"--max-unavailable", "0", "--max-surge", "1"}, "in place": nil} {
 		t.Run(name, func(t *testing.T) {
 			harness.Both(t, func(t *testing.T, m harness.Mode) {
-				address := freeAddress(t)
+				address := harness.Address(t)
 				args := append(flags, "-n3", "--listen", "tcp://"+address, "--ready", "50ms", "--", "worker", "serve", "2ms")
 				b := m.Start(t, args...)
 				b.WaitRunning(3)
@@ -145,7 +135,7 @@ func TestAReloadUnderLoadLosesNoRequest(t *testing.T) {
 // connections that come meanwhile wait for the others.
 func TestKilledWorkersRefuseNobody(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		address := freeAddress(t)
+		address := harness.Address(t)
 		b := m.Start(t, "-n3", "--listen", "tcp://"+address, "--ready", "10ms", "--restart-backoff", "1ms..10ms", "--max-restarts", "1000/1m",
 			"--", "worker", "serve", "1ms")
 		b.WaitRunning(3)
@@ -172,7 +162,7 @@ func TestKilledWorkersRefuseNobody(t *testing.T) {
 // Without workers the kernel keeps who connects.
 func TestConnectionsWaitWhileNobodyIsThere(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		address := freeAddress(t)
+		address := harness.Address(t)
 		b := m.Start(t, "-n0", "--listen", "tcp://"+address, "--", "worker", "serve", "0s")
 		var conn net.Conn
 		harness.Until(t, "brood listens", func() bool {
@@ -205,7 +195,7 @@ func TestConnectionsWaitWhileNobodyIsThere(t *testing.T) {
 func TestTheThreeDialectsNameTheSameSockets(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		dir := t.TempDir()
-		address, socket := freeAddress(t), filepath.Join(dir, "app.sock")
+		address, socket := harness.Address(t), filepath.Join(dir, "app.sock")
 		b := m.Start(t, "-n1", "--restart", "never", "--listen", "web=tcp://"+address, "--listen", "unix://"+socket, "--",
 			"sh", "-c", "env | grep -E '^(LISTEN|SERVER_STARTER|EINHORN)' | sort >"+dir+"/env; echo $$ >"+dir+"/pid; ls -l /proc/self/fd | grep -c socket: >"+dir+"/sockets")
 		b.WantCode(t, 0)
