@@ -34,11 +34,12 @@ func wantLines(t *testing.T, text, word string, want int) {
 	}
 }
 
-// wantWithin checks that a stop has kept its budget. To the millisecond the
-// engine's tests check that, in fake time; a loaded machine may add some.
+// wantWithin checks that a stop has kept its budget, and did not wait for what
+// it waits for in vain: that takes minutes. To the millisecond the engine's tests
+// check the budget, in fake time; a loaded machine may add some.
 func wantWithin(t *testing.T, budget time.Duration, began time.Time) {
 	t.Helper()
-	if took := time.Since(began); took > budget+time.Second {
+	if took := time.Since(began); took > budget+3*time.Second {
 		t.Errorf("a stop with a budget of %s took %s", budget, took)
 	}
 }

@@ -1,7 +1,6 @@
 package life_test
 
 import (
-	"net"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,16 +9,16 @@ import (
 	"github.com/brood-init/brood/test/internal/harness"
 )
 
-// The first worker ends and leaves a process that holds the service's port;
-// its successor needs the port.
+// The first worker ends and leaves a process that holds the service's address;
+// its successor needs it.
 const leavesTheHolder = `
 if [ $BROOD_INCARNATION = 1 ]; then
 	trap "$DEAF" TERM
-	worker hold $ADDR $F &
+	worker hold $TEST_MARK $F &
 	until test -s $F; do sleep 0.01; done
 	exit 3
 fi
-exec worker hold $ADDR $F.next
+exec worker hold $TEST_MARK $F.next
 `
 
 func TestWhatADeadWorkerLeftIsGoneBeforeTheNextOneStarts(t *testing.T) {
@@ -29,15 +28,15 @@ func TestWhatADeadWorkerLeftIsGoneBeforeTheNextOneStarts(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "held")
 				b := m.StartWith(t, harness.Options{
 					Args: []string{"-n1", "--restart-backoff=1ms..1ms", "--", "sh", "-c", leavesTheHolder},
-					Env:  []string{"F=" + file, "ADDR=" + freeAddress(t), "DEAF=" + deaf},
+					Env:  []string{"F=" + file, "DEAF=" + deaf},
 				})
 				if got := harness.File(t, file+".next"); !strings.Contains(got, "holds") {
 					t.Errorf("the successor said %q", got)
 				}
+				b.Stop(t, 0)
 				if n := b.Stderr.Count(`msg="worker started"`); n != 2 {
 					t.Errorf("%d workers were started, want 2:\n%s", n, b.Stderr)
 				}
-				b.Stop(t, 0)
 			})
 		})
 	}
@@ -79,15 +78,4 @@ func TestALeftoverDuringAStopIsAskedOnce(t *testing.T) {
 		wantLines(t, harness.Content(file), "term", 1)
 		wantLines(t, harness.Content(file), "cleaned", 1)
 	})
-}
-
-// freeAddress is one that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -18,7 +18,7 @@ func TestAWorkerSaysItselfWhenItIsReady(t *testing.T) {
 			Args: []string{
 				"-n2", "--ready", "notify", "--ready-timeout", "20s", "--", "sh", "-c",
 				// The one that speaks is a child of the worker.
-				"worker notify 'STATUS=warming up' 100ms; until test -e $GATE; do sleep 0.02; done; worker notify READY=1 100ms; exec sleep 300",
+				"worker notify 'STATUS=warming up' 0s; until test -e $GATE; do sleep 0.02; done; worker notify READY=1 0s; exec sleep 300",
 			},
 			Env: []string{"GATE=" + gate},
 		})
@@ -41,7 +41,7 @@ func TestAWorkerThatAsksForTimeIsNotKilled(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		b := m.Start(t, "-n1", "--ready", "notify", "--stop-timeout", "20s", "--drain-delay", "15s", "--", "sh", "-c",
 			"trap 'test $BROOD_INCARNATION = 1 && worker notify EXTEND_TIMEOUT_USEC=19000000 5s; exit 0' TERM; "+
-				"worker notify READY=1 100ms; worker notify RELOADING=1 100ms; while :; do sleep 0.05; done")
+				"worker notify READY=1 0s; worker notify RELOADING=1 0s; while :; do sleep 0.05; done")
 		reloading := func() bool {
 			said, code := ask(t, b, "status")
 			return code == 0 && strings.Contains(said, "  reloading  yes")

@@ -1,6 +1,7 @@
 package life_test
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -37,16 +38,16 @@ func TestRestartsLeakNothing(t *testing.T) {
 		b := m.Start(t, "-n4", "--restart-backoff=1ms..2ms", "--max-restarts=1000/1s", "--on-worker-exit=true",
 			"--", "sh", "-c", "test -e "+gate+" && exec sleep 300; exit 1")
 		b.WaitRunning(40)
+		untilTheyStay(t, b, gate)
 		fds, threads := len(harness.FDs(b.PID)), threadsOf(b)
-		b.WaitRunning(400)
-		touch(t, gate)
-		for slot := 1; slot <= 4; slot++ {
-			harness.Until(t, "the workers stay", func() bool {
-				p, ok := harness.Look(b.Slot(slot))
-				return ok && p.Comm == "sleep"
-			})
+		if err := os.Remove(gate); err != nil {
+			t.Fatal(err)
 		}
-		harness.Until(t, "no zombie is left", func() bool { return len(b.Zombies()) == 0 })
+		for slot := 1; slot <= 4; slot++ {
+			_ = harness.Kill(b.Slot(slot), syscall.SIGKILL)
+		}
+		b.WaitRunning(400)
+		untilTheyStay(t, b, gate)
 		if n := len(harness.FDs(b.PID)); n > fds+2 {
 			t.Errorf("brood has %d descriptors after 400 starts, and had %d after 40", n, fds)
 		}
@@ -55,6 +56,20 @@ func TestRestartsLeakNothing(t *testing.T) {
 		}
 		b.Stop(t, 0)
 	})
+}
+
+// untilTheyStay opens the gate, and waits until four workers sleep and nothing
+// else is under way.
+func untilTheyStay(t *testing.T, b *harness.Brood, gate string) {
+	t.Helper()
+	touch(t, gate)
+	for slot := 1; slot <= 4; slot++ {
+		harness.Until(t, "the workers stay", func() bool {
+			p, ok := harness.Look(b.Slot(slot))
+			return ok && p.Comm == "sleep"
+		})
+	}
+	harness.Until(t, "nobody else is left", func() bool { return len(harness.Children(b.PID)) == 4 })
 }
 
 func threadsOf(b *harness.Brood) int {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,13 +23,20 @@ import (
 // socket and in the termination message, and nowhere else.
 const cry = "no-cheese"
 
-// other is what workers do that are not to end: those with a watchdog feed it.
-const other = `{ test -n "$NOTIFY_SOCKET" && while :; do worker notify WATCHDOG=1 50ms; done; exec sleep 300; }`
+// prelude is what all workers of these tests know. Those with a watchdog feed it,
+// as long as they are not to end.
+const prelude = `
+fed() { test -n "$NOTIFY_SOCKET" && worker notify WATCHDOG=1 50ms || sleep 0.02; }
+cry() { echo ` + cry + ` >&2; }
+`
+
+// other is what workers do that are not to end.
+const other = `while :; do fed; done`
 
 // ends are ways to end the worker of slot 1, while that of slot 2 lives.
 func ends() map[fanout.Reason]struct {
-	flags, script string
-	reload        bool // it takes one
+	flags, script string // that cries when nothing else is left to do
+	reload        bool   // it takes one
 	code          int
 } {
 	const wait = "sleep 300 & wait"
@@ -39,13 +45,13 @@ func ends() map[fanout.Reason]struct {
 		reload        bool
 		code          int
 	}{
-		fanout.ReasonCompleted: {"", "exit 0", false, 0},
-		fanout.ReasonFailed:    {"", "exit 7", false, 7},
-		fanout.ReasonSignaled:  {"", "kill -SEGV $$", false, 139},
-		fanout.ReasonStopped:   {"", "exec sleep 300", true, 143},
-		fanout.ReasonKilled:    {"--stop-timeout 1", "trap '' TERM; " + wait + "; " + wait, true, 137},
-		fanout.ReasonUnready:   {"--ready 'exec:test {slot} != 1' --ready-timeout 3s", "exec sleep 300", false, 143},
-		fanout.ReasonStuck:     {"--ready 50ms --watchdog 2s", "exec sleep 300", false, 134},
+		fanout.ReasonCompleted: {"", "cry; exit 0", false, 0},
+		fanout.ReasonFailed:    {"", "cry; exit 7", false, 7},
+		fanout.ReasonSignaled:  {"", "cry; kill -SEGV $$", false, 139},
+		fanout.ReasonStopped:   {"", "cry; exec sleep 300", true, 143},
+		fanout.ReasonKilled:    {"--stop-timeout 1", "trap '' TERM; cry; " + wait + "; " + wait, true, 137},
+		fanout.ReasonUnready:   {"--ready 'exec:test {slot} != 1' --ready-timeout 5s", "cry; exec sleep 300", false, 143},
+		fanout.ReasonStuck:     {"--ready 50ms --watchdog 2s", "cry; exec sleep 300", false, 134},
 	}
 }
 
@@ -61,20 +67,20 @@ func TestAReasonIsTheSameEverywhere(t *testing.T) {
 		}
 		t.Run(string(reason), func(t *testing.T) {
 			t.Parallel()
-			hook, gate, address := filepath.Join(t.TempDir(), "hook"), filepath.Join(t.TempDir(), "gate"), unused(t)
+			hook, gate, address := filepath.Join(t.TempDir(), "hook"), filepath.Join(t.TempDir(), "gate"), harness.Address(t)
 			b := harness.Mode{}.StartWith(t, harness.Options{
 				Args: append(append([]string{
 					"-n2", "--output=prefix", "--metrics-addr", address, "--restart-backoff", "1m..1m",
 					"--on-worker-exit", `sh -c 'test $BROOD_INCARNATION = 1 && echo "$BROOD_SLOT $BROOD_REASON $BROOD_EXIT_CODE" >>` + hook + `'`,
 				}, words(t, end.flags)...), "--", "sh", "-c",
-					"test $BROOD_SLOT = 2 -o $BROOD_INCARNATION != 1 && "+other+"; until test -e $GATE; do sleep 0.02; done; echo "+cry+" >&2; "+end.script),
+					prelude+"test $BROOD_SLOT = 2 -o $BROOD_INCARNATION != 1 && "+other+"; until test -e $GATE; do fed; done; "+end.script),
 				Env: []string{"GATE=" + gate},
 			})
 			b.WaitLog("worker started", "slot=2")
 			events := follow(t, b)
 			touch(t, gate)
 			if end.reload {
-				b.WaitLog(cry) // and so its trap is set
+				b.WaitLog(cry)
 				if _, code := ask(t, b, "reload"); code != 0 {
 					t.Errorf("the reload ended with %d", code)
 				}
@@ -84,26 +90,23 @@ func TestAReasonIsTheSameEverywhere(t *testing.T) {
 			if told := strings.Contains(line, "last="+cry); told != fails {
 				t.Errorf("the log tells the last words: %v", told)
 			}
-			if got := harness.File(t, hook); !strings.Contains(got, fmt.Sprintf("1 %s %d\n", reason, end.code)) {
-				t.Errorf("the hook was told %q", got)
-			}
+			told := fmt.Sprintf("1 %s %d\n", reason, end.code)
+			harness.Until(t, "the hook is told", func() bool { return strings.Contains(harness.Content(hook), told) })
 			last := lastExitOf(t, b)
 			if last.Reason != string(reason) || last.Code != end.code || (last.LastLine == cry) != fails {
 				t.Errorf("the status has %+v", last)
 			}
-			page := get(t, address, "/metrics")
-			if !strings.Contains(page, `brood_worker_exits_total{reason="`+string(reason)+`",worker="1"} 1`+"\n") {
-				t.Errorf("the metrics count no such end")
-			}
+			counted := `brood_worker_exits_total{reason="` + string(reason) + `",worker="1"} 1` + "\n"
+			harness.Until(t, "the metrics count such an end", func() bool { return strings.Contains(get(t, address, "/metrics"), counted) })
 			for _, path := range []string{"/", "/metrics", "/readyz", "/livez"} {
 				if strings.Contains(get(t, address, path), cry) {
 					t.Errorf("%s tells what the worker has said", path)
 				}
 			}
+			harness.Until(t, "the events have such a reason", func() bool {
+				return strings.Contains(harness.Content(events), `"reason":"`+string(reason)+`"`)
+			})
 			b.Stop(t, 0)
-			if said := harness.Content(events); !strings.Contains(said, `"reason":"`+string(reason)+`"`) {
-				t.Errorf("the events have no such reason:\n%s", said)
-			}
 		})
 	}
 }
@@ -119,7 +122,7 @@ func TestTheTerminationMessageSaysWhyTheWorkerEnded(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "message")
 			b := harness.Mode{}.StartWith(t, harness.Options{
 				Args: append(append([]string{"-n2", "--fail-fast", "--output=json", "--termination-log", file}, words(t, end.flags)...),
-					"--", "sh", "-c", "test $BROOD_SLOT = 2 && "+other+"; echo "+cry+" >&2; "+end.script, "secret-argument"),
+					"--", "sh", "-c", prelude+"test $BROOD_SLOT = 2 && "+other+"; "+end.script, "secret-argument"),
 				Env: []string{"TOKEN=secret-token"},
 			})
 			b.WantCode(t, end.code)
@@ -257,16 +260,6 @@ func lastExitOf(t *testing.T, b *harness.Brood) control.LastExit {
 		t.Fatalf("the status is %s", said)
 	}
 	return *status.Slots[0].LastExit
-}
-
-func unused(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // get is what brood answers, whatever the code.

@@ -138,7 +138,7 @@ func TestHostilePIDFilesHurtNobody(t *testing.T) {
 		began := time.Now()
 		b.Signal(syscall.SIGTERM)
 		b.WantCode(t, 0)
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 6*time.Second { // well below the budget of 9 s
 			t.Errorf("the stop took %s", took)
 		}
 		wantLines(t, harness.Content(file), "term", 0)

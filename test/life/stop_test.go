@@ -107,6 +107,7 @@ func TestTheDrainDelayKeepsWorkersServing(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		b := m.Start(t, "-n1", "--drain-delay", "400ms", "--", "worker", "slow", file, "1ms")
 		harness.File(t, file)
+		b.WaitRunning(1)
 		began := time.Now()
 		b.Signal(syscall.SIGTERM)
 		harness.Until(t, "the worker is asked", func() bool { return strings.Contains(harness.Content(file), "term") })

@@ -78,7 +78,7 @@ func TestALogThatCannotBeWrittenHoldsNothingUp(t *testing.T) {
 				harness.Until(t, "the dead worker is reaped", func() bool { return len(b.Zombies()) == 0 })
 				began := time.Now()
 				b.Stop(t, 0)
-				if took := time.Since(began); took > 4*time.Second {
+				if took := time.Since(began); took > 6*time.Second { // well below the budget of 9 s
 					t.Errorf("the stop took %s", took)
 				}
 			})
@@ -142,9 +142,7 @@ func TestWithoutProcEverybodyIsStillStopped(t *testing.T) {
 		began := time.Now()
 		b.Signal(syscall.SIGTERM)
 		harness.Until(t, "brood ends", b.HasEnded)
-		if took := time.Since(began); took > 4*time.Second {
-			t.Errorf("the stop took %s", took)
-		}
+		wantWithin(t, 3*time.Second, began)
 		if m.PID1 {
 			wantLines(t, harness.Content(file), "cleaned", 1)
 			b.WantCode(t, 0)
@@ -173,7 +171,7 @@ func TestAProcOfAnotherNamespaceIsNotBelieved(t *testing.T) {
 	m.Need(t)
 	file := filepath.Join(t.TempDir(), "file")
 	b := m.StartWith(t, harness.Options{
-		Args:  []string{"-n1", "--stop-timeout=3s", "--", "sh", "-c", "(worker slow $F 100ms &); until test -s $F; do sleep 0.01; done; exec sleep 300"},
+		Args:  []string{"-n1", "--stop-timeout=20s", "--", "sh", "-c", "(worker slow $F 100ms &); until test -s $F; do sleep 0.01; done; exec sleep 300"},
 		Env:   []string{"F=" + file},
 		Stage: harness.Stage{KeepProc: true},
 	})
@@ -181,7 +179,7 @@ func TestAProcOfAnotherNamespaceIsNotBelieved(t *testing.T) {
 	began := time.Now()
 	b.Stop(t, 0)
 	wantLines(t, harness.Content(file), "cleaned", 1)
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 10*time.Second { // half the budget
 		t.Errorf("the stop took %s", took)
 	}
 }

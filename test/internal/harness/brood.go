@@ -134,6 +134,7 @@ func (b *Brood) checkNothingLeft(o Options) {
 			for _, p := range left {
 				b.t.Errorf("left behind: process %d (%s)", p.PID, p.Comm)
 			}
+			b.t.Logf("brood said:\n%s", b.said())
 		}
 		killAll(b.mark)
 	}
@@ -141,7 +142,7 @@ func (b *Brood) checkNothingLeft(o Options) {
 		return
 	}
 	if names := b.PIDFiles(); len(names) > 0 {
-		b.t.Errorf("left behind: PID files %q", names)
+		b.t.Errorf("left behind: PID files %q; it said:\n%s", names, b.said())
 	}
 }
 

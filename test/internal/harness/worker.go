@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -44,9 +45,9 @@ func workers() map[string]worker {
 		"slow":     {"FILE DURATION: a line in FILE for each stop signal; after DURATION, one more, and it ends with 0", workSlow},
 		"register": {"I FILE DURATION: slow, after putting its PID into the PID file with number I", workRegister},
 		"blocked":  {"PROGRAM ARGS...: become it with all signals blocked", workBlocked},
-		"hold":     {"ADDRESS FILE: listen there until a signal; FILE gets a line when it does", workHold},
+		"hold":     {"NAME FILE: listen on an abstract socket of that name until a signal; FILE gets a line when it does", workHold},
 		"read":     {"FILE GATE: a line with its PID in FILE; once there is a GATE, read a line and repeat it", workRead},
-		"notify":   {"TEXT DURATION: say TEXT to NOTIFY_SOCKET, wait for DURATION, and end with 0", workNotify},
+		"notify":   {"TEXT DURATION: say TEXT to NOTIFY_SOCKET, wait until it is heard and for DURATION, and end with 0", workNotify},
 		"serve":    {"DELAY: answer HTTP on descriptor 3, DELAY after each request, with the slot and the PID; the stop signal lets it finish", workServe},
 		"flood":    {"BYTES: write so many to stdout and end", workFlood},
 	}
@@ -203,7 +204,7 @@ func workBlocked(args []string) (int, error) {
 }
 
 func workHold(args []string) (int, error) {
-	l, err := net.Listen("tcp", args[0])
+	l, err := net.Listen("unix", "@brood-test-"+args[0])
 	if err != nil {
 		_ = line(args[1], "busy")
 		return 0, err
@@ -246,8 +247,40 @@ func workNotify(args []string) (int, error) {
 	if _, err := conn.Write([]byte(args[0])); err != nil {
 		return 0, err
 	}
-	time.Sleep(lasts) // who has ended is nobody's process
+	// Who has ended is nobody's process, and is not heard.
+	if err := awaitHeard(conn.(*net.UnixConn)); err != nil {
+		return 0, err
+	}
+	time.Sleep(lasts)
 	return 0, nil
+}
+
+// awaitHeard waits until all is read that was said: then the reader closes the
+// descriptor that comes with this message.
+func awaitHeard(conn *net.UnixConn) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) (done bool) {
+		sent = unix.Sendmsg(int(fd), []byte("BARRIER=1"), unix.UnixRights(int(w.Fd())), nil, 0)
+		return !errors.Is(sent, unix.EAGAIN)
+	})
+	_ = w.Close()
+	if err := errors.Join(err, sent); err != nil {
+		return err
+	}
+	_ = r.SetReadDeadline(time.Now().Add(Fatal))
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("not heard: %w", err)
+	}
+	return nil
 }
 
 func workServe(args []string) (int, error) {
