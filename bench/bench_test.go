@@ -17,7 +17,7 @@ func small() sizes {
 	return sizes{
 		atMost: time.Minute, runs: 3, small: 2, large: 1, workers: 40,
 		adopting: 1, orphans: 200, idle: 1, scrapes: 2, scraped: 40, exits: 300,
-		few: 1, many: 1, adopted: 1, trials: 1, settle: 200 * time.Millisecond,
+		few: 1, many: 1, adopted: 1, trials: 1, patience: 20 * time.Second, settle: 200 * time.Millisecond,
 	}
 }
 

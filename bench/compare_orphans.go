@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
-
-// patience is what a peer has for all orphans. All but one need a second.
-const patience = 20 * time.Second
 
 func compareOrphans(l *lab) ([]line, error) {
 	some, others := able(l.peers(), canAll)
@@ -20,7 +16,7 @@ func compareOrphans(l *lab) ([]line, error) {
 		}
 		left, err := l.adopt(p, reaped, used)
 		if left > 0 {
-			late[p.name] = said(fmt.Sprintf("- %d left after %s", left, patience))
+			late[p.name] = said(fmt.Sprintf("- %d left after %s", left, l.size.patience))
 		}
 		return err
 	})
@@ -41,7 +37,7 @@ func compareOrphans(l *lab) ([]line, error) {
 	}, joined(failed)
 }
 
-// adopt lets a peer reap orphans, or tells how many it has left when patience was
+// adopt lets a peer reap orphans, or tells how many it has left when the time was
 // over.
 func (l *lab) adopt(p peer, reaped, used map[string]samples) (left int, err error) {
 	shared, err := l.sharedFile()
@@ -53,7 +49,7 @@ func (l *lab) adopt(p peer, reaped, used map[string]samples) (left int, err erro
 		return 0, err
 	}
 	defer r.end()
-	err = until(patience, func() (bool, error) {
+	err = until(l.size.patience, func() (bool, error) {
 		done, err := sharedUint64(shared, offsetInitUsed)
 		if done == 0 && r.hasEnded() {
 			err = errors.New("it has ended: " + r.saying())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // needNamespace is for what runs a peer as PID 1.
@@ -94,6 +96,34 @@ func TestAPeerIsEndedWithAllThatItHasStarted(t *testing.T) {
 			if syscall.Kill(pid, 0) == nil {
 				t.Errorf("%s has left process %d", p.name, pid)
 			}
+		}
+	}
+}
+
+// A run that is interrupted leaves nobody behind either.
+func TestAnInterruptedRunEndsWhatItHasStarted(t *testing.T) {
+	l := testLab(t, noBrood)
+	ctx, cancel := context.WithCancel(t.Context())
+	interrupted := *l
+	interrupted.ctx = ctx
+	shared := testShared(t, l)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := interrupted.output(l.c("raise"), shared, "2", "-", "60000", "15", l.c("spawn"), "2", l.c("worker"), shared)
+		ended <- err
+	}()
+	err := until(10*time.Second, func() (bool, error) {
+		n, err := sharedUint32(shared, offsetRunning)
+		return n == 2, err
+	})
+	all := descendants(os.Getpid())
+	cancel()
+	if err != nil || <-ended == nil || len(all) < 4 {
+		t.Errorf("%v, only %v have run", err, all)
+	}
+	for _, pid := range all {
+		if err := until(10*time.Second, func() (bool, error) { return !alive(pid), nil }); err != nil {
+			t.Errorf("process %d is left", pid)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 //go:embed floors/*.c floors/shared.h
@@ -153,9 +152,7 @@ func (l *lab) output(name string, args ...string) (string, error) {
 	cmd.Env = l.environ()
 	var out strings.Builder
 	cmd.Stdout = &out
-	// A brood that is interrupted ends its workers; one that is killed too,
-	// but leaves its PID files.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Cancel = func() error { return killAll(cmd.Process.Pid) }
 	err := l.execute(cmd)
 	return out.String(), err
 }

@@ -40,18 +40,19 @@ type sizes struct {
 	scraped  int // workers behind one scrape
 	exits    int
 
-	few     int           // runs of 32 workers under each peer
-	many    int           // runs of the large fan-out under each
-	adopted int           // runs with orphans under each
-	trials  int           // runs with a straggler under each
-	settle  time.Duration // until each has what it does at the start behind it
+	few      int           // runs of 32 workers under each peer
+	many     int           // runs of the large fan-out under each
+	adopted  int           // runs with orphans under each
+	patience time.Duration // what each has for all orphans
+	trials   int           // runs with a straggler under each
+	settle   time.Duration // until each has what it does at the start behind it
 }
 
 func full() sizes {
 	return sizes{
 		atMost: 15 * time.Minute, runs: 400, small: 60, large: 20, workers: 500,
 		adopting: 10, orphans: 20_000, idle: 10, scrapes: 40, scraped: 1000, exits: 20_000,
-		few: 10, many: 5, adopted: 5, trials: 5, settle: 1200 * time.Millisecond,
+		few: 10, many: 5, adopted: 5, trials: 5, patience: 20 * time.Second, settle: 1200 * time.Millisecond,
 	}
 }
 
@@ -62,7 +63,7 @@ func quick() sizes {
 	s.atMost, s.quick = 5*time.Minute, true
 	s.runs, s.small, s.large, s.adopting, s.scrapes = 100, 20, 5, 3, 10
 	s.idle, s.exits = 4, 4000
-	s.few, s.many, s.adopted, s.trials = 3, 1, 1, 2
+	s.few, s.many, s.adopted, s.trials, s.patience = 2, 1, 1, 2, 8*time.Second
 	return s
 }
 

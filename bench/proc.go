@@ -88,6 +88,17 @@ func descendants(pid int) []int {
 	return all
 }
 
+// killAll kills a process and whom it has below it. They go first: their parent is
+// how they are found. Some can have been started meanwhile.
+func killAll(pid int) error {
+	for range 3 {
+		for _, below := range descendants(pid) {
+			_ = syscall.Kill(below, syscall.SIGKILL) // it may have ended
+		}
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
 // alive reports whether there is such a process.
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 

@@ -89,7 +89,7 @@ func (l *lab) beginWith(attr *syscall.SysProcAttr, shared string, argv []string)
 	cmd.Env = l.environ()
 	cmd.Stderr = said
 	cmd.SysProcAttr = attr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Cancel = func() error { return killAll(cmd.Process.Pid) }
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, said.Close())
 	}
