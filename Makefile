@@ -64,6 +64,7 @@ test: go ## vet, format and all tests, with the race detector
 		'chromium=chromium fonts-dejavu-core:tests of the status page in a browser are skipped' \
 		'docker=docker.io docker-compose:tests with a Docker engine are skipped' \
 		'qemu-system-x86_64=qemu-system-x86:tests on a machine with cgroup v2 only are skipped' \
+		$(if $(BROOD_TEST_FULL),'qemu-system-aarch64=qemu-system-arm:tests on an arm64 machine are skipped') \
 		'debootstrap=debootstrap:tests of the examples are skipped where no image can be pulled' \
 		'gcc=gcc libc6-dev:tests run without the race detector'
 	go vet ./...

@@ -19,17 +19,32 @@ import (
 // patience is for a machine that is busy with other tests.
 const patience = 4 * time.Minute
 
+// computer is a kind of machine that QEMU can be.
+type computer struct {
+	arch    string // Go's and Debian's name
+	qemu    string
+	board   string
+	console string
+	within  time.Duration // how long a boot may take
+}
+
+// All take their processor from QEMU: nested virtualisation is not to be relied on.
+var (
+	amd64 = computer{"amd64", "qemu-system-x86_64", "q35", "ttyS0", 45 * time.Second} // 3 s on an idle machine
+	arm64 = computer{"arm64", "qemu-system-aarch64", "virt", "ttyAMA0", 3 * time.Minute}
+)
+
 // kernel finds one, or fetches it.
-func kernel(t *testing.T) string {
+func (c computer) kernel(t *testing.T) string {
 	t.Helper()
-	if path := os.Getenv("BROOD_TEST_KERNEL"); path != "" {
+	if path := os.Getenv("BROOD_TEST_KERNEL"); path != "" && c == amd64 {
 		return path
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = t.TempDir()
 	}
-	fetch := exec.CommandContext(t.Context(), "../../scripts/kernel.sh", filepath.Join(cache, "brood-test-kernel"))
+	fetch := exec.CommandContext(t.Context(), "../../scripts/kernel.sh", filepath.Join(cache, "brood-test-kernel"), c.arch)
 	var said bytes.Buffer
 	fetch.Stderr = &said
 	out, err := fetch.Output()
@@ -40,7 +55,7 @@ func kernel(t *testing.T) string {
 }
 
 // initialFiles writes the archive that the kernel unpacks to be its root.
-func initialFiles(t *testing.T) string {
+func (c computer) initialFiles(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	archive, err := os.Create(filepath.Join(dir, "root.cpio"))
@@ -55,8 +70,8 @@ func initialFiles(t *testing.T) string {
 	for name, source := range map[string]string{"init": "./test/cgroup2/machine", "brood": "./cmd/brood", "guest": "./test/docker/guest"} {
 		path := filepath.Join(dir, name)
 		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, source)
-		build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
-		if ready := os.Getenv("BROOD_TEST_BINARY"); name == "brood" && ready != "" {
+		build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+c.arch)
+		if ready := os.Getenv("BROOD_TEST_BINARY"); name == "brood" && ready != "" && c.arch == runtime.GOARCH {
 			path = ready
 		} else if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("go build: %s", out)
@@ -75,20 +90,16 @@ func initialFiles(t *testing.T) string {
 
 // boot runs the machine to its end and returns what it has said. An emulated
 // boot hangs now and then, before the first program runs: it gets another try.
-func boot(t *testing.T) string {
+func (c computer) boot(t *testing.T) string {
 	t.Helper()
-	if runtime.GOARCH != "amd64" {
-		harness.Missing(t, "the machine and the programs in it are for amd64")
-	}
-	// No network and no disk. Nested virtualisation is not to be relied on.
-	words := []string{
-		harness.Need(t, "qemu-system-x86_64"), "-M", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "4", "-m", "768",
-		"-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", kernel(t), "-initrd", initialFiles(t),
-		"-append", "console=ttyS0 quiet panic=-1 psi=1",
+	words := []string{ // no network and no disk
+		harness.Need(t, c.qemu), "-M", c.board, "-accel", "tcg", "-cpu", "max", "-smp", "4", "-m", "768",
+		"-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", c.kernel(t), "-initrd", c.initialFiles(t),
+		"-append", "console=" + c.console + " quiet panic=-1 psi=1",
 	}
 	const tries = 3
 	for range tries {
-		said, err := try(t.Context(), words)
+		said, err := c.try(t.Context(), words)
 		if !strings.Contains(said, "@ up") {
 			t.Logf("the machine did not come up: %v\n%s", err, said)
 			continue
@@ -103,20 +114,17 @@ func boot(t *testing.T) string {
 }
 
 // try boots the machine once.
-func try(ctx context.Context, words []string) (said string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (c computer) try(ctx context.Context, words []string) (said string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience+c.within)
 	defer cancel()
 	var out serial
-	out.upLate = time.AfterFunc(upWithin, cancel)
+	out.upLate = time.AfterFunc(c.within, cancel)
 	defer out.upLate.Stop()
 	machine := exec.CommandContext(ctx, words[0], words[1:]...)
 	machine.Stdout, machine.Stderr = &out, &out
 	err = machine.Run()
 	return strings.ReplaceAll(out.text.String(), "\r", ""), err
 }
-
-// upWithin is how long a boot may take, which is 3 s on an idle machine.
-const upWithin = 45 * time.Second
 
 // serial is what the machine says.
 type serial struct {
@@ -141,7 +149,25 @@ var (
 
 func TestOnAMachineWithCgroupV2Only(t *testing.T) {
 	t.Parallel()
-	said := boot(t)
+	if runtime.GOARCH != "amd64" {
+		harness.Missing(t, "test what is built for amd64 on such a machine")
+	}
+	amd64.plays(t)
+}
+
+// Nothing else runs what is built for arm64.
+func TestOnAnArm64MachineAllIsTheSame(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("BROOD_TEST_FULL") == "" {
+		t.Skip("set BROOD_TEST_FULL=1 for it: an emulated processor and another kernel, some minutes")
+	}
+	arm64.plays(t)
+}
+
+// plays boots the machine and has its scenarios be tests.
+func (c computer) plays(t *testing.T) {
+	t.Helper()
+	said := c.boot(t)
 	text, done := said, 0
 	for text != "" {
 		at := verdict.FindStringSubmatchIndex(text)

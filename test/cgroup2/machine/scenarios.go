@@ -24,6 +24,7 @@ var scenarios = []scenario{
 	{"with memory.oom.group brood dies with its worker", groupOutOfMemory},
 	{"at pids.max a start fails and is tried again", outOfTasks},
 	{"the metrics are those of the group", figures},
+	{"no signal that Go does not know ends a brood that forks", unknownSignals},
 }
 
 // mixed are for a machine where the CPU's controller is in v1 and the others are
@@ -190,6 +191,20 @@ func outOfTasks(s *scene, c *container) {
 	c.await(s, 3, "worker not started", "slot=1", "resource temporarily unavailable", "pids.max")
 	c.set(s, "pids.max", "max")
 	c.await(s, 3, "ready")
+	c.stop(s)
+}
+
+func unknownSignals(s *scene, c *container) {
+	c.start(s, "-n4", "--restart", "always", "--restart-backoff", "1ms..1ms", "--", "/guest", "exit", "0")
+	c.await(s, 1, "worker started", "incarnation=5 ")
+	for range 500 {
+		for _, sig := range []unix.Signal{32, 33, 34} {
+			if err := c.cmd.Process.Signal(sig); err != nil {
+				s.wrongf("signal %d: %v", sig, err)
+				return
+			}
+		}
+	}
 	c.stop(s)
 }
 
