@@ -41,8 +41,10 @@ func (e *Engine) hookStarted(h *hookRun, in Started) {
 	h.pid = in.PID
 	e.emit(HookStarted{Hook: in.Kind, PID: in.PID})
 	switch {
-	case h == &e.prepare && e.stopping():
+	case h == &e.prepare && e.phase == PhaseTerminating:
 		e.askPrepareToEnd()
+	case h == &e.prepare && e.stopping(): // the grace was over before it began
+		e.killPrepare()
 	case h == &e.finish && h.result != nil: // its time was over before it began
 		e.system.Signal([]Ref{finishRef}, syscall.SIGKILL, true)
 	}

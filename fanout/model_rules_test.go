@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"slices"
-	"time"
 )
 
 // This file is what has to hold in a model, whatever has happened.
@@ -11,11 +10,12 @@ func leads(l Launch) bool { return slices.Contains(l.Env, EnvLeader+"=1") }
 
 // checkWorkerStart: a slot has one process, or two in a surge, and one leads.
 func (m *model) checkWorkerStart(l Launch) {
-	beside := 0
+	beside, seen := 0, map[Ref]bool{}
 	for _, other := range m.launches[:len(m.launches)-1] {
-		if other.Kind != KindWorker || !m.exists(other.Ref) {
+		if other.Kind != KindWorker || !m.exists(other.Ref) || seen[other.Ref] {
 			continue
 		}
+		seen[other.Ref] = true // a start that has failed has the same one
 		if other.Slot == l.Slot {
 			beside++
 		}
@@ -29,10 +29,19 @@ func (m *model) checkWorkerStart(l Launch) {
 	if beside > 0 && !l.Beside || beside > 1 {
 		m.violation("%v is started while %d of its slot run", l.Ref, beside)
 	}
-	if m.engine.stopping() {
+	e := m.engine
+	if e.stopping() {
 		m.violation("%v is started in a stop", l.Ref)
 	}
-	m.checkStart(l, m.engine.plan, m.violation)
+	if e.plan.Prepare.Defined() && (e.prepare.result == nil || e.prepare.result.code != 0) {
+		m.violation("%v is started although the prepare hook has not ended well", l.Ref)
+	}
+	// A reload does not wait for that.
+	if s := e.slots.get(l.Slot); s.underway == "" && m.now.Before(m.waits[l.Slot]) {
+		m.violation("%v is started before its backoff is over", l.Ref)
+	}
+	delete(m.waits, l.Slot)
+	m.checkStart(l, e.plan, m.violation)
 }
 
 // exists reports whether an incarnation runs or is about to.
@@ -40,8 +49,49 @@ func (m *model) exists(ref Ref) bool {
 	return m.alive[ref] != 0 || slices.ContainsFunc(m.asked, func(l Launch) bool { return l.Ref == ref })
 }
 
+func (m *model) checkFinishStart() {
+	for ref := range m.alive {
+		if !m.killed[ref] {
+			m.violation("the finish hook starts while %v runs, which was not killed", ref)
+		}
+	}
+}
+
+// checkExitHookStart: they run one at a time in a slot, in the order of the ends.
+func (m *model) checkExitHookStart(l Launch) {
+	for _, other := range m.launches[:len(m.launches)-1] {
+		if other.Kind != KindExitHook || other.Slot != l.Slot {
+			continue
+		}
+		if m.exists(other.Ref) {
+			m.violation("%v is started beside %v", l.Ref, other.Ref)
+		}
+		if other.Incarnation >= l.Incarnation {
+			m.violation("%v is started after %v", l.Ref, other.Ref)
+		}
+	}
+}
+
 // check is called after everything that happens.
 func (m *model) check() {
+	if m.replayed {
+		return
+	}
+	m.checkCounts()
+	m.checkTold()
+	e := m.engine
+	if !m.stopped.IsZero() && m.now.Sub(m.stopped) > e.plan.Stop.Budget {
+		m.violation("the stop takes %s of %s", m.now.Sub(m.stopped), e.plan.Stop.Budget)
+	}
+	switch {
+	case m.done():
+		m.checkDone()
+	case m.quiet():
+		m.checkQuiet()
+	}
+}
+
+func (m *model) checkCounts() {
 	e := m.engine
 	ready, due, surging := 0, 0, 0
 	for s := range e.slots.all() {
@@ -61,25 +111,47 @@ func (m *model) check() {
 	if surging > e.plan.Disruption.MaxSurge {
 		m.violation("%d slots surge", surging)
 	}
-	for pair := range m.taken {
-		if !slices.Contains(transitions()[pair[0]], pair[1]) {
-			m.violation("a slot went from %q to %q", pair[0], pair[1])
+}
+
+// checkDrained: who drains serves.
+func (m *model) checkDrained() {
+	early := !m.hasty && m.now.Sub(m.stopped) < m.engine.plan.Stop.Drain
+	for ref := range m.alive {
+		if _, told := m.told[ref]; early && ref.Kind == KindWorker && !told {
+			m.violation("%v is to be told to stop before the drain is over", ref)
 		}
 	}
-	if !m.stopped.IsZero() && m.now.Sub(m.stopped) > e.plan.Stop.Budget {
-		m.violation("the stop takes %s of %s", m.now.Sub(m.stopped), e.plan.Stop.Budget)
+}
+
+// checkTold: in a stop everybody has heard of it once the drain is over, and
+// nobody is spared once the grace is.
+func (m *model) checkTold() {
+	phase := m.engine.phase
+	for ref := range m.alive {
+		_, told := m.told[ref]
+		switch {
+		case ref.Kind == KindProbe && (phase == PhaseTerminating || phase == PhaseSweeping) && !m.killed[ref]:
+			m.violation("%v goes on while brood is %s", ref, phase)
+		case ref.Kind != KindWorker && ref.Kind != KindPrepare:
+		case phase == PhaseTerminating && !told && !m.killed[ref]:
+			m.violation("%v was not told of the stop", ref)
+		case phase == PhaseSweeping && !m.killed[ref]:
+			m.violation("%v is spared", ref)
+		}
 	}
-	switch {
-	case m.done():
-		m.checkDone()
-	case m.quiet():
-		m.checkQuiet()
+}
+
+// checkHaste: a further stop signal, later than a doubled one would be, has ended
+// the phase.
+func (m *model) checkHaste(before Phase) {
+	if m.hasty && (before == PhaseDraining || before == PhaseTerminating) && m.engine.phase == before {
+		m.violation("brood is %s, however often it is asked to stop", before)
 	}
 }
 
 // quiet reports whether nothing happens any more unless somebody wants it.
 func (m *model) quiet() bool {
-	if len(m.asked) > 0 || m.sweeps > 0 || m.gone || len(m.engine.timers.heap) > 0 {
+	if len(m.asked) > 0 || len(m.probing) > 0 || len(m.looks) > 0 || m.sweeps > 0 || m.gone || len(m.engine.timers.heap) > 0 {
 		return false
 	}
 	for ref := range m.alive {
@@ -93,6 +165,9 @@ func (m *model) quiet() bool {
 // checkQuiet: what was asked for has come about by then.
 func (m *model) checkQuiet() {
 	e := m.engine
+	if e.plan.Ready.Notify { // somebody may still say so, after all timers
+		return
+	}
 	if e.phase != PhaseRunning {
 		m.violation("brood is stuck while %s", e.phase)
 	}
@@ -102,79 +177,22 @@ func (m *model) checkQuiet() {
 	if e.slots.open != e.wanted {
 		m.violation("%d slots are open and %d wanted", e.slots.open, e.wanted)
 	}
+	leaders := 0
 	for s := range e.slots.all() {
 		if !s.finished && s.state != SlotReady || s.due != "" || s.underway != "" || s.successor != nil || s.leaving != nil {
 			m.violation("slot %d hangs: it is %s, due for %q, in replacement for %q", s.number, s.state, s.due, s.underway)
 		}
-	}
-}
-
-// checkDone is called once brood has ended.
-func (m *model) checkDone() {
-	for ref := range m.alive {
-		if !m.killed[ref] {
-			m.violation("%v has outlived brood, and was not killed", ref)
+		if s.worker == nil {
+			continue
+		}
+		if s.worker.leader {
+			leaders++
+		}
+		if s.worker.beside && !slices.Contains(m.files, s.worker.ref) {
+			m.violation("%v has no PID file", s.worker.ref)
 		}
 	}
-	for _, l := range m.asked {
-		if l.Kind == KindWorker && !m.discard {
-			m.violation("the start of %v is forgotten", l.Ref)
-		}
-	}
-	started, exited := map[Ref]int{}, map[Ref]int{}
-	for _, ev := range m.events {
-		switch ev := ev.(type) {
-		case WorkerStarted:
-			started[Ref{KindWorker, ev.Slot, ev.Incarnation}]++
-		case WorkerExited:
-			exited[Ref{KindWorker, ev.Slot, ev.Incarnation}]++
-		}
-	}
-	for ref, n := range started {
-		want := 1
-		if m.alive[ref] != 0 {
-			want = 0
-		}
-		if n != 1 || exited[ref] != want {
-			m.violation("%v has started %d times and ended %d times", ref, n, exited[ref])
-		}
-	}
-	if m.engine.plan.Finish.Defined() && m.started(KindFinish) != 1 {
-		m.violation("the finish hook was started %d times", m.started(KindFinish))
-	}
-	if m.cleaned != 1 {
-		m.violation("brood's files have gone %d times", m.cleaned)
-	}
-	if m.begun != m.ended {
-		m.violation("%d reloads have begun and %d ended", m.begun, m.ended)
-	}
-	for i, answer := range m.answers {
-		if len(answer) != 1 {
-			m.violation("reload %d has %d answers", i+1, len(answer))
-		}
-	}
-}
-
-// leave lets brood end from here, with everybody quick or nobody alive to answer,
-// and stops at what does not hold.
-func (m *model) leave(quick bool) {
-	m.left = chances{}
-	if !m.engine.stopping() {
-		m.left.stops = 1
-		m.happen(choice{do: "stop"})
-	}
-	for range 1000 {
-		all := m.choices()
-		if m.done() || len(m.broken) > 0 || len(all) == 0 {
-			break
-		}
-		if quick {
-			m.happen(all[0])
-		} else {
-			m.happen(all[len(all)-1]) // time
-		}
-	}
-	if !m.done() && len(m.broken) == 0 {
-		m.violation("brood does not end, %s after its stop began", time.Since(m.stopped))
+	if s := e.slots.lowest(); s != nil && !s.finished && leaders != 1 {
+		m.violation("%d workers lead", leaders)
 	}
 }

@@ -2,11 +2,10 @@ package fanout
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -19,22 +18,34 @@ import (
 // answers by itself, so a start, an exit or a sweep may take any time.
 type model struct {
 	*world
-	left   chances
-	asked  []Launch // starts without an answer
-	sweeps int      // passes without an answer
-	gone   bool     // brood's files are asked to go, and no answer has come yet
+	left    chances
+	asked   []Launch         // starts without an answer
+	probing []Ref            // workers that are asked from outside, without an answer
+	looks   []syscall.Signal // at registered processes, without an answer
+	sweeps  int              // passes without an answer
+	gone    bool             // brood's files are asked to go, and no answer has come yet
+	joined  map[int]*joined  // registered processes that are alive, by PID
 
-	now     time.Time // fake time is read once for each thing that happens
-	stopped time.Time // when the stop or, without one, the sweep began
-	hasty   bool      // a further stop signal has cut the grace
-	told    map[Ref]time.Time
-	killed  map[Ref]bool
-	said    map[Ref]bool // it is ready
-	begun   int          // reloads
-	ended   int
-	taken   map[[2]SlotState]int
-	broken  []string
+	now      time.Time // fake time is read once for each thing that happens
+	stopped  time.Time // when the stop or, without one, the sweep began
+	pressed  time.Time // when the last stop signal came
+	hasty    bool      // a further stop signal has cut the grace
+	told     map[Ref]time.Time
+	grace    map[Ref]time.Duration // where it is not the plan's
+	killed   map[Ref]bool
+	said     map[Ref]bool      // it is ready
+	waits    map[int]time.Time // slots, and until when nothing is to start there
+	begun    int               // reloads
+	ended    int
+	failed   bool // a replacement of the reload under way has failed
+	bad      bool // somebody has failed
+	taken    map[[2]SlotState]int
+	broken   []string
+	replayed bool // it is known that everything holds
 }
+
+// joined is a process that has registered itself.
+type joined struct{ known, told, killed bool }
 
 // chances are how often what nobody has to do may still happen.
 type chances struct {
@@ -42,25 +53,32 @@ type chances struct {
 	failures       int // starts that fail
 	stops, reloads int
 	ups, downs     int
+	hooks          int // hooks that end with code 1
+	noes           int // probes that say no
+	joins          int // processes that register themselves
 }
 
 // choice is one thing that may happen next.
 type choice struct {
 	do string
 	Ref
+	timers int // how many "time" has run, once that is known
 }
 
 func (c choice) String() string {
-	if c.Kind == "" {
+	if c.Kind == "" && c.Slot == 0 {
 		return c.do
 	}
 	return fmt.Sprintf("%s %s %d.%d", c.do, c.Kind, c.Slot, c.Incarnation)
 }
 
-func newModel(t *testing.T, plan Plan, left chances) *model {
+func newModel(t *testing.T, plan Plan, left chances, replayed bool) *model {
 	m := &model{
-		world: newWorld(t), left: left, now: time.Now(),
-		told: make(map[Ref]time.Time), killed: make(map[Ref]bool), said: make(map[Ref]bool),
+		world: &world{
+			t: t, nextPID: 100, alive: make(map[Ref]int), leftovers: make(map[Ref]bool), mustGet: make(map[Ref]int), mayGet: make(map[Ref]int),
+		},
+		left: left, now: time.Now(), replayed: replayed, joined: make(map[int]*joined), waits: make(map[int]time.Time),
+		told: make(map[Ref]time.Time), grace: make(map[Ref]time.Duration), killed: make(map[Ref]bool), said: make(map[Ref]bool),
 		taken: make(map[[2]SlotState]int),
 	}
 	m.engine = New(plan, m, nil, m.observe)
@@ -80,48 +98,43 @@ func (m *model) done() bool { return m.engine.phase == PhaseDone }
 // choices are what may happen now, in an order that only depends on the state.
 func (m *model) choices() []choice {
 	var all []choice
-	add := func(do string, ref Ref) { all = append(all, choice{do, ref}) }
-	for _, l := range m.asked {
-		add("started", l.Ref)
-		if l.Kind == KindWorker && (m.discard || m.left.failures > 0) {
-			add("not started", l.Ref)
+	add := func(may bool, do string, ref Ref) {
+		if may {
+			all = append(all, choice{do: do, Ref: ref})
 		}
+	}
+	for _, l := range m.asked {
+		add(true, "started", l.Ref)
+		add(l.Kind == KindWorker && m.discard || m.left.failures > 0, "not started", l.Ref)
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(m.alive), byRef) {
 		_, told := m.told[ref]
-		switch {
-		case told || m.killed[ref]:
-			add("obeys", ref)
-		case ref.Kind != KindWorker:
-			add("ends", ref)
-		default:
-			if m.left.crashes > 0 {
-				add("crashes", ref)
-			}
-			if m.left.ends > 0 {
-				add("ends", ref)
-			}
-		}
-		if m.engine.plan.Ready.Notify && ref.Kind == KindWorker && !m.said[ref] {
-			add("ready", ref)
-		}
+		ordered := told || m.killed[ref]
+		worker := ref.Kind == KindWorker
+		add(ordered, "obeys", ref)
+		add(worker && !ordered && m.left.crashes > 0, "crashes", ref)
+		add(worker && !ordered && m.left.ends > 0, "ends", ref)
+		add(!worker && !m.killed[ref], "ends", ref)
+		add(!worker && !m.killed[ref] && m.left.hooks > 0, "fails", ref)
+		add(m.engine.plan.Ready.Notify && worker && !m.said[ref], "ready", ref)
 	}
-	for _, one := range []struct {
-		do  string
-		may bool
-	}{
-		{"swept", m.sweeps > 0},
-		{"cleaned up", m.gone},
-		{"stop", m.left.stops > 0},
-		{"reload", m.left.reloads > 0},
-		{"up", m.left.ups > 0},
-		{"down", m.left.downs > 0},
-		{"time", len(m.engine.timers.heap) > 0},
-	} {
-		if one.may {
-			add(one.do, Ref{})
-		}
+	for _, ref := range m.probing {
+		add(true, "yes", ref)
+		add(m.left.noes > 0, "no", ref)
 	}
+	for _, pid := range slices.Sorted(maps.Keys(m.joined)) {
+		add(true, "leaves", Ref{Slot: pid})
+	}
+	add(len(m.looks) > 0, "seen", Ref{})
+	add(m.sweeps > 0, "swept", Ref{})
+	add(m.gone, "cleaned up", Ref{})
+	add(m.left.joins > 0, "joins", Ref{})
+	add(m.left.stops > 0, "stop", Ref{})
+	add(m.left.stops > 0 && m.engine.stopping(), "stop later", Ref{})
+	add(m.left.reloads > 0, "reload", Ref{})
+	add(m.left.ups > 0, "up", Ref{})
+	add(m.left.downs > 0, "down", Ref{})
+	add(len(m.engine.timers.heap) > 0, "time", Ref{})
 	return all
 }
 
@@ -129,23 +142,73 @@ func byRef(a, b Ref) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Incarnation, b.Incarnation))
 }
 
-// happen lets one thing happen, and looks whether everything still holds.
-func (m *model) happen(c choice) {
+// happen lets one thing happen, and looks whether everything still holds. What it
+// returns is the same thing, to be told again.
+func (m *model) happen(c choice) choice {
 	defer func() {
 		if v := recover(); v != nil {
 			m.violation("the engine panics: %v", v)
 		}
 	}()
 	if c.do == "time" {
-		time.Sleep(time.Until(m.engine.timers.heap[0].at))
-		m.now = time.Now()
-		m.engine.timers.expire()
-	} else {
-		m.engine.handle(m.input(c))
+		c.timers = m.pass(c.timers)
+		return c
 	}
+	if c.do == "stop later" {
+		m.sleep(m.now.Add(sameRequest))
+	}
+	in := m.input(c)
+	before := m.engine.phase
+	m.engine.handle(in)
 	m.engine.progress()
+	if c.do == "stop later" {
+		m.checkHaste(before)
+	}
 	m.check()
+	return c
 }
+
+// mostIdle bounds the timers that change nothing: some come again and again.
+const mostIdle = 40
+
+// pass lets time pass until that makes a difference, or as many times as it did
+// before. Between two timers nothing changes, and one that finds nothing to do is
+// none.
+func (m *model) pass(known int) (n int) {
+	most, before := known, ""
+	if known == 0 {
+		most, before = mostIdle, m.key(false)
+	}
+	for len(m.engine.timers.heap) > 0 && !m.done() && n < most {
+		m.sleep(m.engine.timers.heap[0].at)
+		m.check()
+		n++
+		if known == 0 && m.key(false) != before {
+			break
+		}
+	}
+	return n
+}
+
+// sleep lets time pass, and what is due on the way.
+func (m *model) sleep(until time.Time) {
+	for e := m.engine; ; {
+		next := until
+		due := len(e.timers.heap) > 0 && !e.timers.heap[0].at.After(until)
+		if due {
+			next = e.timers.heap[0].at
+		}
+		time.Sleep(time.Until(next))
+		m.now = time.Now()
+		if !due {
+			return
+		}
+		e.timers.expire()
+		e.progress()
+	}
+}
+
+var errSaysNo = errors.New("it says no")
 
 func (m *model) input(c choice) Input {
 	switch c.do {
@@ -156,7 +219,7 @@ func (m *model) input(c choice) Input {
 		return Started{c.Ref, m.nextPID, m.now}
 	case "not started":
 		m.answered(c.Ref)
-		if !m.discard {
+		if c.Kind != KindWorker || !m.discard {
 			m.left.failures--
 		}
 		return StartFailed{Ref: c.Ref, Err: errNoFork}
@@ -169,6 +232,9 @@ func (m *model) input(c choice) Input {
 	case "crashes":
 		m.left.crashes--
 		return m.exited(c.Ref, reaper.Status{Code: 1})
+	case "fails":
+		m.left.hooks--
+		return m.exited(c.Ref, reaper.Status{Code: 1})
 	case "ends":
 		if c.Kind == KindWorker {
 			m.left.ends--
@@ -177,15 +243,30 @@ func (m *model) input(c choice) Input {
 	case "ready":
 		m.said[c.Ref] = true
 		return Notified{Ref: c.Ref, Ready: true}
+	case "yes", "no":
+		m.probing = slices.DeleteFunc(m.probing, func(r Ref) bool { return r == c.Ref })
+		if c.do == "yes" {
+			return Probed{Ref: c.Ref}
+		}
+		m.left.noes--
+		return Probed{c.Ref, errSaysNo}
 	case "swept":
 		m.sweeps--
 		return Swept{}
 	case "cleaned up":
 		m.gone = false
 		return CleanedUp{}
-	case "stop":
+	}
+	return m.order(c)
+}
+
+// order is what comes from outside.
+func (m *model) order(c choice) Input {
+	switch c.do {
+	case "stop", "stop later":
 		m.left.stops--
-		m.hasty = m.hasty || m.engine.stopping()
+		m.hasty = m.hasty || m.engine.stopping() && !m.pressed.IsZero() && m.now.Sub(m.pressed) >= sameRequest
+		m.pressed = m.now
 		return SignalArrived{syscall.SIGTERM}
 	case "reload":
 		m.left.reloads--
@@ -196,6 +277,15 @@ func (m *model) input(c choice) Input {
 	case "down":
 		m.left.downs--
 		return ScaleAsked{Scale: Scale{Relative: true, N: -1}}
+	case "joins":
+		m.left.joins--
+		m.joined[5000+m.left.joins] = &joined{}
+		return nil
+	case "leaves":
+		delete(m.joined, c.Slot)
+		return nil
+	case "seen":
+		return m.see()
 	}
 	panic("nobody knows how to " + c.do)
 }
@@ -208,171 +298,4 @@ func (m *model) exited(ref Ref, s reaper.Status) Exited {
 	pid := m.alive[ref]
 	delete(m.alive, ref)
 	return Exited{Ref: ref, Exit: reaper.Exit{PID: pid, Status: s, At: m.now}}
-}
-
-// The System: it notes what is asked for.
-
-func (m *model) Start(l Launch) {
-	m.launches = append(m.launches, l)
-	if l.Kind == KindFinish {
-		for ref := range m.alive {
-			if !m.killed[ref] {
-				m.violation("the finish hook starts while %v runs, which was not killed", ref)
-			}
-		}
-	}
-	if l.Kind == KindWorker {
-		m.checkWorkerStart(l)
-	}
-	m.asked = append(m.asked, l)
-}
-
-func (m *model) DiscardStarts() { m.discard = true }
-func (m *model) Inspect([]Ref)  {} // changes nothing
-func (m *model) Sweep(syscall.Signal) {
-	m.sweeps++
-}
-func (m *model) Cleanup()             { m.cleaned, m.gone = m.cleaned+1, true }
-func (m *model) Descendants() bool    { return len(m.alive) > 0 }
-func (m *model) KillAll()             { m.violation("everybody is killed") }
-func (m *model) GroupAlive(Ref) bool  { return false }
-func (m *model) WritePIDFile(ref Ref) { m.files = append(m.files, ref) }
-func (m *model) Registered(syscall.Signal) {
-	m.violation("registered processes are asked for without a directory")
-}
-
-func (m *model) Signal(refs []Ref, sig syscall.Signal, _ bool) (n int) {
-	for _, ref := range refs {
-		if m.alive[ref] == 0 {
-			if ref.Kind == KindWorker {
-				m.violation("%v gets %v, and does not run", ref, sig)
-			}
-			continue
-		}
-		n++
-		told, twice := m.told[ref]
-		if sig != syscall.SIGKILL {
-			if twice || m.killed[ref] {
-				m.violation("%v is told to stop again", ref)
-			}
-			m.told[ref] = m.now
-			continue
-		}
-		m.killed[ref] = true
-		if ref.Kind == KindWorker && !m.mayBeKilled(told) {
-			m.violation("%v is killed before its grace is over", ref)
-		}
-	}
-	return n
-}
-
-// mayBeKilled reports whether a worker that was told to end then, or never, has
-// had its time.
-func (m *model) mayBeKilled(told time.Time) bool {
-	stop := m.engine.plan.Stop
-	return m.hasty || !told.IsZero() && m.now.Sub(told) >= stop.Grace ||
-		!m.stopped.IsZero() && m.now.Sub(m.stopped) >= stop.Drain+stop.Grace
-}
-
-func (m *model) observe(_ time.Time, ev Event) {
-	switch ev := ev.(type) {
-	case SlotEntered:
-		m.taken[[2]SlotState{ev.From, ev.To}]++
-	case StopBegan:
-		m.stopped = m.now
-	case PhaseEntered:
-		if ev.Phase == PhaseSweeping && m.stopped.IsZero() {
-			m.stopped = m.now
-		}
-	case ReloadBegan:
-		m.begun++
-	case ReloadEnded:
-		m.ended++
-	}
-	m.events = append(m.events, ev)
-	m.checkDisruption(ev, m.engine.plan, m.violation)
-	m.checkReload(ev, m.violation)
-}
-
-// key is everything that decides what can happen from here on; two models with
-// the same key have the same future. Instants are relative to now. A timer is the
-// code that it runs: whom it concerns follows from the instants of the others.
-func (m *model) key() string {
-	e := m.engine
-	k := &keyWriter{now: m.now}
-	k.add(e.phase, e.begun, e.wanted, e.ready, e.due, e.naturalEnd, m.discard, m.sweeps, m.gone, m.hasty, m.left)
-	k.at(m.stopped)
-	for s := range e.slots.all() {
-		k.add("slot", s.number, s.state, s.initial, s.closing, s.wasReady, s.finished, s.due, s.reloadToo, s.underway,
-			s.incarnations, s.attempt, s.lastCode, s.restartDue)
-		for _, at := range s.failures {
-			k.at(at)
-		}
-		if s.last != nil {
-			k.at(s.last.at)
-		}
-		for _, w := range []*worker{s.worker, s.successor, s.leaving} {
-			if w == nil {
-				k.add(nil)
-				continue
-			}
-			k.add(w.ref.Incarnation, w.pid != 0, w.leader, w.sent, w.killed, w.blame, w.replaced, w.beside, m.said[w.ref])
-			k.at(w.began, w.readyAt, w.sentAt, w.endBy, w.readyBy)
-		}
-	}
-	if e.reload != nil {
-		k.add("reload", e.reload.total, e.reload.replaced, e.reload.again)
-		k.at(e.reload.began)
-	}
-	x := e.stop
-	k.add("stop", x.signal, x.requested, x.decided != nil, x.sweepSignal, x.passes, x.emptyPasses > 1, x.lastSweep, x.cleaned,
-		e.finish.asked, e.finish.result != nil, len(x.exits) > 0)
-	k.at(x.drain, x.grace, x.sweep, x.finish, x.signalled)
-	for _, l := range m.asked {
-		k.add(l.Kind, l.Slot, l.Incarnation)
-	}
-	for _, ref := range slices.SortedFunc(maps.Keys(m.alive), byRef) {
-		_, told := m.told[ref]
-		k.add(ref.Kind, ref.Slot, ref.Incarnation, told, m.killed[ref])
-	}
-	due := slices.Clone(e.timers.heap)
-	slices.SortFunc(due, func(a, b deadline) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
-	for _, d := range due {
-		k.at(d.at)
-		k.add(int(reflect.ValueOf(d.run).Pointer()))
-	}
-	return string(k.text)
-}
-
-// forgotten is how long ago an instant is when it no longer matters.
-const forgotten = 12 * time.Second
-
-type keyWriter struct {
-	text []byte
-	now  time.Time
-}
-
-func (k *keyWriter) add(values ...any) {
-	for _, v := range values {
-		switch v := v.(type) {
-		case int:
-			k.text = strconv.AppendInt(k.text, int64(v), 10)
-		case bool:
-			k.text = strconv.AppendBool(k.text, v)
-		default:
-			k.text = fmt.Append(k.text, v)
-		}
-		k.text = append(k.text, ',')
-	}
-}
-
-func (k *keyWriter) at(instants ...time.Time) {
-	for _, at := range instants {
-		if at.IsZero() {
-			k.text = append(k.text, '-', ',')
-			continue
-		}
-		k.text = strconv.AppendInt(k.text, int64(max(at.Sub(k.now), -forgotten)), 10)
-		k.text = append(k.text, ',')
-	}
 }
