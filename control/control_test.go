@@ -44,7 +44,8 @@ type site struct {
 	*control.Server
 	path     string
 	snapshot atomic.Pointer[fanout.Snapshot]
-	deaf     atomic.Bool // the engine does not answer
+	deaf     atomic.Bool  // the engine does not answer
+	padding  atomic.Int64 // how many bytes more each event has
 	stops    atomic.Int64
 	leave    func() // ends the server, as the end of brood does
 }
@@ -80,7 +81,9 @@ func serve(t *testing.T) *site {
 		},
 		Stop: func() { s.stops.Add(1) },
 		Describe: func(ev fanout.Event) (slog.Level, string, []slog.Attr) {
-			return slog.LevelInfo, fmt.Sprintf("%T", ev), []slog.Attr{slog.Int("slot", ev.(fanout.WorkerReady).Slot)}
+			return slog.LevelInfo, fmt.Sprintf("%T", ev), []slog.Attr{
+				slog.Int("slot", ev.(fanout.WorkerReady).Slot), slog.String("padding", strings.Repeat("x", int(s.padding.Load()))),
+			}
 		},
 	})
 	l, err := control.Listen(s.path)
@@ -169,11 +172,11 @@ func TestEventsAreFollowedAndASlowWatcherHoldsNobodyUp(t *testing.T) {
 			return nil
 		})
 	}()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for told := 0; ; told++ { // far more than any buffer holds
 		began := time.Now()
 		s.Observe(time.Now(), fanout.WorkerReady{Slot: 7})
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 5*time.Second { // a write that waited would take 10 s
 			t.Fatalf("telling an event took %s", d)
 		}
 		select {
@@ -220,12 +223,15 @@ func TestWatchersGetTheLastEventsBeforeTheServerLeaves(t *testing.T) {
 	for range most {
 		s.Observe(time.Now(), fanout.WorkerReady{Slot: 2})
 	}
+	left := time.Now()
 	s.leave()
+	took := time.Since(left)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if got < 1+most {
-		t.Errorf("the client got %d events, want %d and those before", got, most)
+	// On a busy machine the client may need longer than the 200 ms that it has.
+	if got < 1+most && took < 200*time.Millisecond {
+		t.Errorf("the client got %d events, want %d and those before; the server left after %v", got, most, took)
 	}
 }
 
@@ -242,14 +248,15 @@ func TestAWatcherThatDoesNotReadHoldsTheServerUpForAMomentOnly(t *testing.T) {
 	if _, err := slow.Read(make([]byte, 16)); err != nil { // it is followed now
 		t.Fatal(err)
 	}
-	for range 100_000 {
+	s.padding.Store(10 << 10) // what is in the queue is far more than a socket holds
+	for range 5000 {
 		s.Observe(time.Now(), fanout.WorkerReady{Slot: 8})
 	}
 	began := time.Now()
 	s.leave()
-	// Less where the socket could hold what there was to tell.
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the server left after %v, want 200 ms and little more at most", took)
+	// A write has 10 s.
+	if took := time.Since(began); took < 200*time.Millisecond || took > 5*time.Second {
+		t.Errorf("the server left after %v, want 200 ms and little more", took)
 	}
 }
 

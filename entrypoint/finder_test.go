@@ -69,12 +69,16 @@ func TestAVerbWaitsForTheSocketOfABroodThatHasJustBegun(t *testing.T) {
 }
 
 func TestAVerbDoesNotWaitWhereNobodyHasBegun(t *testing.T) {
-	began := time.Now()
-	if complaint := ask("status", "--pidfile", filepath.Join(t.TempDir(), "web.pid")).err; !strings.Contains(complaint, "no such file") {
-		t.Errorf("it said %q", complaint)
+	fastest := beginningMost
+	for range 5 { // the machine may be busy
+		began := time.Now()
+		if complaint := ask("status", "--pidfile", filepath.Join(t.TempDir(), "web.pid")).err; !strings.Contains(complaint, "no such file") {
+			t.Errorf("it said %q", complaint)
+		}
+		fastest = min(fastest, time.Since(began))
 	}
-	if took := time.Since(began); took > beginningMost/2 {
-		t.Errorf("it took %s", took)
+	if fastest > beginningMost/2 {
+		t.Errorf("it took %s", fastest)
 	}
 }
 

@@ -56,6 +56,8 @@ func TestADaemonIsDetached(t *testing.T) {
 			t.Errorf("descriptor %d of the caller is still open", fd)
 		}
 	}
+	// A worker that is alive for 10 ms is ready, whatever it has said.
+	harness.Until(t, "both workers have spoken", func() bool { return strings.Count(harness.Content(p.log), "\nerror\n") == 2 })
 	text := harness.Content(p.log)
 	for _, want := range []string{"before\n", "\n0022\n", "\n" + p.dir + "\n", "\nerror\n"} {
 		if !strings.Contains(text, want) {

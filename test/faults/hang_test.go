@@ -3,6 +3,7 @@ package faults_test
 import (
 	"encoding/binary"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -163,6 +164,13 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 					"--restart", "always", "--restart-backoff", "1ms..2ms", "--", g.path, "300")
 				b.WaitRunning(2)
 				first, second := b.Slot(1), b.Slot(2)
+				harness.Until(t, "metrics are served", func() bool {
+					conn, err := net.Dial("tcp", address)
+					if err == nil {
+						_ = conn.Close()
+					}
+					return err == nil
+				})
 				moment(100 * time.Millisecond) // what was read just now is not read again
 				g.shut(hang.mask)
 				if err := harness.Kill(second, syscall.SIGKILL); err != nil {

@@ -203,7 +203,7 @@ func TestAProcThatHidesTheProcessesOfOthers(t *testing.T) {
 		Env:   []string{"F=" + file},
 		Stage: harness.Stage{User: user, HidePID: true},
 	})
-	if !harness.Within(10*time.Second, func() bool { return harness.Content(file) != "" }) {
+	if !harness.Within(harness.Fatal, func() bool { return harness.Content(file) != "" }) {
 		t.Errorf("nobody has registered; brood said:\n%s\n%s", b.Stderr, b.Stdout)
 	}
 	b.Stop(t, 0)
@@ -227,7 +227,7 @@ func TestWithoutPidfds(t *testing.T) {
 					Env:   []string{"F=" + file},
 					Stage: harness.Stage{Deny: denied}, LeavesFiles: true,
 				})
-				if !harness.Within(10*time.Second, func() bool { return harness.Content(file) != "" }) {
+				if !harness.Within(harness.Fatal, func() bool { return harness.Content(file) != "" }) {
 					t.Errorf("nobody has registered; brood said:\n%s\n%s", b.Stderr, b.Stdout)
 				}
 				b.Stop(t, 0)

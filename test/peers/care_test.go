@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,7 +55,7 @@ func TestOrphans(t *testing.T) {
 		b := p.start(t, m, harness.Options{LeavesProcesses: true}, "sh", "-c",
 			"i=0; while [ $i -lt 100 ]; do (true &); i=$((i+1)); done; echo done; exec sleep 300")
 		b.Stdout.Await(t, "done")
-		adopted := harness.Within(harness.Fatal/10, func() bool { return len(harness.Children(b.PID)) == 1 })
+		adopted := harness.Within(harness.Fatal, func() bool { return len(harness.Children(b.PID)) == 1 })
 		if !adopted {
 			t.Errorf("children: %v", harness.Children(b.PID))
 		}
@@ -81,9 +82,9 @@ func startDaemon(t *testing.T, m harness.Mode, p peer, file string) (adopted boo
 	b := p.start(t, m, harness.Options{Env: []string{"F=" + file}, Stderr: null(t), Stdout: null(t)},
 		"sh", "-c", "(setsid -f worker slow $F 1ms); exec sleep 300")
 	harness.File(t, file)
-	for _, c := range harness.Children(b.PID) {
-		adopted = adopted || c.Comm == "worker"
-	}
+	adopted = harness.Within(p.patience(), func() bool {
+		return slices.ContainsFunc(harness.Children(b.PID), func(c harness.Process) bool { return c.Comm == "worker" })
+	})
 	b.Signal(syscall.SIGTERM)
 	b.Wait()
 	return adopted
@@ -99,7 +100,7 @@ func TestTheChildOfAKilledInit(t *testing.T) {
 			b.Signal(syscall.SIGKILL)
 			b.Wait()
 			cell := "lives on"
-			if harness.Within(harness.Fatal/20, func() bool { return !harness.Alive(pid) }) {
+			if harness.Within(p.patience(), func() bool { return !harness.Alive(pid) }) {
 				cell = "dies with it"
 			} else if p.program == "" {
 				t.Error("brood's child lives on")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/brood-init/brood/test/internal/harness"
 )
@@ -56,6 +57,14 @@ var peers = []peer{
 }
 
 func (p peer) String() string { return p.name }
+
+// patience is how long to wait for what brood must do, and another may leave.
+func (p peer) patience() time.Duration {
+	if p.program == "" {
+		return harness.Fatal
+	}
+	return harness.Fatal / 20
+}
 
 // start runs a command under the init.
 func (p peer) start(t *testing.T, m harness.Mode, o harness.Options, argv ...string) *harness.Brood {

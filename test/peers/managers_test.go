@@ -185,10 +185,11 @@ func (m manager) stopUnderway(t *testing.T, b *harness.Brood, url string) string
 	t.Helper()
 	answered := make(chan error, 1)
 	go func() {
-		_, err := fetch(url + "/slow?for=1s")
+		_, err := fetch(url + "/slow?for=1500ms")
 		answered <- err
 	}()
 	harness.Until(t, "the request is under way", func() bool { return connected(url) })
+	<-time.After(500 * time.Millisecond) // until it is read: a server drops those that it has not begun to read
 	began := time.Now()
 	b.Signal(syscall.SIGTERM)
 	ended := harness.Within(10*time.Second, b.HasEnded)
@@ -225,13 +226,17 @@ func longEnough() time.Duration {
 func (m manager) failing(t *testing.T) string {
 	t.Helper()
 	b := m.start(t, t.TempDir(), "sh -c 'exit 3'")
-	if !harness.Within(longEnough(), b.HasEnded) {
+	enough := longEnough()
+	if m.program == "" {
+		enough = harness.Fatal // nothing waits for it in vain
+	}
+	if !harness.Within(enough, b.HasEnded) {
 		_ = harness.Kill(b.PID, syscall.SIGKILL)
 		b.Wait()
 		if m.program == "" {
-			t.Errorf("brood has not given up in %s", longEnough())
+			t.Errorf("brood has not given up in %s", enough)
 		}
-		return fmt.Sprintf("the container stays up (%s)", longEnough())
+		return fmt.Sprintf("the container stays up (%s)", enough)
 	}
 	code := b.Wait()
 	if m.program == "" && code != 3 {

@@ -217,11 +217,11 @@ func TestBadWorkersCostOnlyTheirOwnSeries(t *testing.T) {
 			t.Errorf("no failure is counted as %s: %v", reason, got)
 		}
 	}
+	b.SlotAfter(5, first)
+	b.Stop(t, 0)
 	if n := b.Stderr.Count("metrics of a worker are missing", "slot=3", "reason=format"); n != 1 {
 		t.Errorf("the log has it %d times that worker 3 talks nonsense", n)
 	}
-	b.SlotAfter(5, first)
-	b.Stop(t, 0)
 }
 
 func TestPrometheusStoresTheSeriesOfEachWorker(t *testing.T) {

@@ -137,9 +137,9 @@ func TestASurgeWithASharedSocketLosesNoRequest(t *testing.T) {
 
 func TestReadyAndWatchdogReachTheParent(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		s := start(t, m, nil, "-n2", "--ready=notify", "--watchdog=500ms", "--log-level=debug", "--", "notify")
+		s := start(t, m, nil, "-n2", "--ready=notify", "--watchdog=2s", "--log-level=debug", "--", "notify")
 		harness.Until(t, "both are ready", func() bool { return s.Stderr.Count(`msg="worker ready"`) == 2 || s.HasEnded() })
-		harness.Never(t, 1500*time.Millisecond, "a worker is stuck", func() bool { return s.Stderr.Find("stuck") != "" })
+		harness.Never(t, 5*time.Second, "a worker is stuck", func() bool { return s.Stderr.Find("stuck") != "" })
 		s.Stop(t, 0)
 	})
 }
@@ -222,9 +222,16 @@ func TestTheProgramRunsInTheBackground(t *testing.T) {
 	if out := run("--start", "-n2", "--", "wait"); out != "program: started, 2 workers\n" {
 		t.Errorf("start says %q", out)
 	}
+	// Who was alive for 50 ms is ready, and may be stopped before it begins.
+	begun := func(n int) {
+		t.Helper()
+		harness.Until(t, "the workers have begun", func() bool { return s.count("worker slot", "prepared=") == n })
+	}
+	begun(2)
 	if out := run("--daemon=restart", "-n3", "--", "wait"); !strings.HasSuffix(out, "program: started, 3 workers\n") {
 		t.Errorf("restart says %q", out)
 	}
+	begun(2 + 3)
 	if out := run("--stop"); out != "program: stopped\n" {
 		t.Errorf("stop says %q", out)
 	}

@@ -122,10 +122,10 @@ func TestAReloadUnderLoadLosesNoRequest(t *testing.T) {
 				if len(l.slots) < 3 {
 					t.Errorf("slots %v have answered only", l.slots)
 				}
+				b.Stop(t, 0)
 				if n := b.Stderr.Count("worker replaced"); n != 30 {
 					t.Errorf("%d were replaced", n)
 				}
-				b.Stop(t, 0)
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package terminal_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,10 +45,9 @@ func TestASingleWorkerReadsTheTerminal(t *testing.T) {
 		term.enter("late")
 		term.press(ctrlD)
 		b.WantCode(t, 0)
-		screen := term.Screen.String()
-		if i := strings.LastIndex(screen, "late"); !strings.Contains(screen[i:], "middle") {
-			t.Errorf("tac wrote:\n%s", screen)
-		}
+		harness.Until(t, "tac's lines are on the screen", func() bool {
+			return regexp.MustCompile(`(?s)late.*late.*middle.*early`).MatchString(term.Screen.String())
+		})
 	})
 }
 
