@@ -81,9 +81,12 @@ func TestAWorkerThatMisbehavesCostsOnlyItsOwnSeries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBrood(t, says("a 1\n"), c.worker, zipped(strings.NewReader("a 3\n")))
+			if c.reason == "timeout" {
+				b.patience = 2 * time.Second
+			}
 			begun := time.Now()
 			page := b.collect(t)
-			if took := time.Since(begun); took > 4*time.Second {
+			if took := time.Since(begun); took > b.patience+4*time.Second { // there are 24 s
 				t.Errorf("it took %s", took)
 			}
 			if want := "# TYPE a untyped\na{worker=\"1\"} 1\na{worker=\"3\"} 3\n"; page != want {
@@ -148,7 +151,8 @@ func TestAHundredHangingWorkersTakeNoLongerThanTheirTime(t *testing.T) {
 	}
 	workers[99] = says("a 1\n")
 	b := newBrood(t, workers...)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	b.patience = perWorker
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	begun := time.Now()
 	c, err := b.Collect(ctx, asText(), nil)
@@ -156,7 +160,7 @@ func TestAHundredHangingWorkersTakeNoLongerThanTheirTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Release()
-	if took := time.Since(begun); took > 4500*time.Millisecond {
+	if took := time.Since(begun); took > 10*time.Second { // two times a second, and the round has 16
 		t.Errorf("it took %s", took)
 	}
 	if want := "# TYPE a untyped\na{worker=\"100\"} 1\n"; string(c.Page) != want {

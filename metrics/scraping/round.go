@@ -118,7 +118,7 @@ func (r *round) read(ctx context.Context, t Target, a *answer) (err error) {
 			err = errInternal
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, perWorker)
+	ctx, cancel := context.WithTimeout(ctx, r.scraper.patience)
 	defer cancel()
 	contentType, err := a.fetch(ctx, r.scraper.clients.of(t), r.style.Accept(), &r.scraper.room)
 	if err != nil {

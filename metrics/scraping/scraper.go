@@ -59,11 +59,12 @@ type Result struct {
 
 // Scraper asks workers. Its methods may be called from any goroutine.
 type Scraper struct {
-	o       Options
-	clients clients
-	answers sync.Pool    // of *answer
-	pages   sync.Pool    // of *[]byte
-	room    atomic.Int64 // what is left of mostBytes
+	o        Options
+	patience time.Duration // perWorker, but for tests
+	clients  clients
+	answers  sync.Pool    // of *answer
+	pages    sync.Pool    // of *[]byte
+	room     atomic.Int64 // what is left of mostBytes
 
 	last     atomic.Pointer[[]Result]
 	failures [failureCount]atomic.Uint64
@@ -89,7 +90,7 @@ func New(o Options) *Scraper {
 	if o.Panicked == nil {
 		o.Panicked = func(any, []byte) {}
 	}
-	s := &Scraper{o: o, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round), told: make(map[int]told)}
+	s := &Scraper{o: o, patience: perWorker, clients: clients{page: o.Page, bySlot: make(map[int]*client)}, rounds: make(map[string]*round), told: make(map[int]told)}
 	s.room.Store(mostBytes)
 	return s
 }
