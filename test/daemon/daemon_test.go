@@ -83,7 +83,7 @@ func TestTheStartSaysHowItWent(t *testing.T) {
 		"not found":       {[]string{"--", "/no/such/program"}, 5, `cannot find "/no/such/program"`},
 		"not executable":  {[]string{"--", "/etc/passwd"}, 5, "permission denied"},
 		"gave up":         {[]string{"--ready=1m", "--max-restarts=1/1m", "--restart-backoff=1ms..2ms", "--", "worker", "exit", "9"}, 1, "code=9 reason=failed"},
-		"prepare fails":   {[]string{"--prepare=false", "--", "sleep", "300"}, 1, "hook=prepare code=1"},
+		"prepare fails":   {[]string{"--prepare=false", "--", "sleep", "300"}, 1, "hook failed hook=prepare"},
 		"never ready":     {[]string{"--ready=exec:false", "--ready-timeout=300ms", "--restart-backoff=1ms..2ms", "--", "sleep", "300"}, 1, "0 of 1 workers are ready after 300ms"},
 		"a wrong setting": {[]string{"--proceses=1", "--", "sleep", "300"}, 2, "did you mean --processes?"},
 		"a log file that cannot be": {
