@@ -11,7 +11,8 @@ import (
 
 // hookRun is one run of the prepare or the finish hook.
 type hookRun struct {
-	asked  bool // its start was asked for
+	asked  bool  // its start was asked for
+	failed error // why it could not be started when that was tried last
 	pid    int
 	began  time.Time
 	result *hookResult // nil until it has ended
@@ -94,7 +95,7 @@ func (e *Engine) finishWanted() bool {
 }
 
 func (e *Engine) launchFinish(so Outcome) {
-	e.finish = hookRun{asked: true, began: time.Now()}
+	e.finish = hookRun{asked: true, failed: e.finish.failed, began: time.Now()}
 	e.system.Start(Launch{
 		Ref:   finishRef,
 		Args:  e.plan.Finish.Args,
@@ -117,6 +118,7 @@ func (e *Engine) finishNotStarted(in StartFailed) {
 		e.finishEnded(HookFinished{Code: hookStartCode(in.Code), Err: in.Err})
 		return
 	}
+	e.finish.failed = in.Err
 	e.timers.after(finishRetry, func() {
 		if e.phase == PhaseFinishing && e.finish.result == nil {
 			e.launchFinish(e.ending().outcome())
@@ -138,6 +140,10 @@ func (e *Engine) finishEnded(f HookFinished) {
 
 func (e *Engine) finishElapsed() {
 	if e.phase != PhaseFinishing || e.finish.result != nil {
+		return
+	}
+	if e.finish.pid == 0 && e.finish.failed != nil {
+		e.finishEnded(HookFinished{Code: hookStartCode(0), Err: e.finish.failed})
 		return
 	}
 	e.system.Signal([]Ref{finishRef}, syscall.SIGKILL, true)

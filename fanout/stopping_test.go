@@ -313,6 +313,28 @@ func TestAFinishHookThatHangsIsKilledAtTheEndOfTheBudget(t *testing.T) {
 	}
 }
 
+// The engine may be late, with the last attempt and the end of the budget at
+// once: a hook that never began has not run out of time.
+func TestAFinishHookThatCannotBeStartedIsNotOneThatHangs(t *testing.T) {
+	plan := withFinish(basePlan(1))
+	w, o, took := play(t, plan, func(w *world) {
+		w.onStart = refuse(KindFinish, 0) // may pass
+		w.onEvent = func(ev Event) {
+			if _, late := ev.(SignalReceived); late && w.started(KindFinish) > 3 {
+				time.Sleep(plan.Stop.Budget)
+			}
+		}
+	}, func(w *world) {
+		w.after(time.Second)
+		w.send(syscall.SIGTERM)
+		w.after(plan.Stop.Finish / 2)
+		w.send(syscall.SIGUSR1)
+	})
+	if o != (Outcome{Code: CodeNotExecutable, Reason: ReasonFailed, Hook: KindFinish, Err: errNoFork}) || took > 2*plan.Stop.Budget {
+		t.Errorf("ended with %+v after %s and %d attempts", o, took, w.started(KindFinish))
+	}
+}
+
 func TestTheFinishHookRunsOnceOnEveryWayOut(t *testing.T) {
 	ways := map[string]struct {
 		change  func(*Plan)
