@@ -114,3 +114,38 @@ func fifo(t *testing.T) string {
 	}
 	return path
 }
+
+// The PID of what is being started is not known until it is executed, and still
+// it is not taken for an orphan, and no orphan for it.
+func TestAHangingStartLeavesNoOrphanAZombie(t *testing.T) {
+	hold := newExecHold(t)
+	h := newHarness(t)
+	gate := fifo(t)
+	parent := h.run("(read x <" + gate + "; exit 9) & exit 0") // leaves one that waits
+	if x := h.next(); x.PID != parent.PID() || !x.GroupAlive {
+		t.Fatalf("got the exit of %d: %+v", x.PID, x)
+	}
+	hung := make(chan error, 1)
+	go func() {
+		hung <- h.Start(reaper.Spec{
+			Path: hold.path, Args: []string{"slow"}, Stdout: 1, Stderr: 2,
+			Exited: func(x reaper.Exit) { h.exits <- x },
+		})
+	}()
+	h.eventually("the exec hangs", func() bool {
+		poll := []unix.PollFd{{Fd: int32(hold.fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, 0)
+		return err == nil && n == 1
+	})
+	if err := os.WriteFile(gate, []byte("x\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the orphan is reaped", func() bool { return h.orphanCount() == 1 })
+	hold.release()
+	if err := <-hung; err != nil {
+		t.Fatal(err)
+	}
+	if x := h.next(); !x.Success() || h.orphanCount() != 1 {
+		t.Errorf("the start that hung ended with %+v, and there were %d orphans", x.Status, h.orphanCount())
+	}
+}

@@ -126,14 +126,14 @@ func (r *Reaper) SignalAll(processes []*Process, sig syscall.Signal, group bool)
 }
 
 // SignalAdopted sends sig to a child of brood that nobody started here, an
-// orphan that was re-parented to it. While a start is under way every unknown
-// child might be the new process, and the error is ErrStarting. check runs under the lock that guards
+// orphan that was re-parented to it. If it might be a process that is being
+// started the error is ErrStarting. check runs under the lock that guards
 // reaping, so what it finds out about the PID still holds when it is
 // signalled; it must not block.
 func (r *Reaper) SignalAdopted(pid int, sig syscall.Signal, check func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.inFlight > 0 || r.children[pid] != nil {
+	if r.children[pid] != nil || !r.isOrphanLocked(pid) {
 		return ErrStarting // it may be a process of ours that is not known yet
 	}
 	if !check() {

@@ -13,7 +13,9 @@
 //     cannot be recycled.
 //   - A child may die before the parent has learnt its PID. While a start is
 //     under way an unknown zombie is therefore left alone, and the known ones
-//     are asked for one by one, until the start is registered.
+//     are asked for one by one, until the start is registered. If that takes
+//     long, the kernel is asked which thread a zombie is a child of: what is
+//     started is the starting thread's, and orphans come to the first one.
 //   - An exit is never delivered before its start: Spec.Started returns first.
 //     A process that Spec.Confirm does not confirm has no start and no exit, but
 //     is known, so that it is not taken for an orphan.
@@ -49,10 +51,22 @@ type Reaper struct {
 	mu       sync.Mutex
 	children map[int]*Process
 	families families
-	inFlight int // starts whose PID is not in children yet, and LeaveUnknown
+	starting starting // whose PID is not in children yet
+	left     int      // calls of LeaveUnknown
 	// postponed says that a zombie was left alone because of them.
 	postponed bool
+	late      *time.Timer // to look again, when a start hangs
 }
+
+// starting is a start under way; the zero value is none.
+type starting struct {
+	thread int
+	since  time.Time
+}
+
+// hanging is what a start does that takes longer. Nearly all are over in a
+// millisecond, and what has ended meanwhile can wait for that.
+const hanging = 100 * time.Millisecond
 
 // Options configures a Reaper. The zero value is useful.
 type Options struct {
@@ -69,7 +83,7 @@ func New(o Options) *Reaper {
 	if o.Proc == "" {
 		o.Proc = "/proc"
 	}
-	return &Reaper{
+	r := &Reaper{
 		proc:     o.Proc,
 		orphans:  o.Orphans,
 		mask:     currentMask(),
@@ -77,6 +91,9 @@ func New(o Options) *Reaper {
 		children: make(map[int]*Process),
 		families: families{left: make(map[int]int)},
 	}
+	r.late = time.AfterFunc(time.Hour, r.kick)
+	r.late.Stop()
+	return r
 }
 
 // Run reaps until stop is closed. Each receive from sigchld is a hint that
@@ -99,11 +116,11 @@ func (r *Reaper) Run(sigchld <-chan os.Signal, stop <-chan struct{}) {
 // zombies meanwhile, and SignalAdopted refuses.
 func (r *Reaper) LeaveUnknown() (release func()) {
 	r.mu.Lock()
-	r.inFlight++ // any unknown child may be his, as it may be the start's
+	r.left++ // any unknown child may be his, as it may be the start's
 	r.mu.Unlock()
 	return sync.OnceFunc(func() {
 		r.mu.Lock()
-		r.inFlight--
+		r.left--
 		r.mu.Unlock()
 		r.kick()
 	})

@@ -54,12 +54,25 @@ type Spec struct {
 // of Start belong into one such loop: nothing has to be handed over between two
 // starts. When it returns, the parent-death signal of every child fires: let it
 // return only when brood is leaving or no child is left. No signal is delivered
-// to this thread, so that loop may hang in a system call.
+// to this thread, so that loop may hang in a system call. It is not the first
+// thread, whose children orphans become.
 func StartingThread(loop func()) {
-	go func() {
+	begin := func(locked chan<- struct{}) {
 		runtime.LockOSThread() // never unlocked
+		close(locked)
 		deafen()
 		loop()
+	}
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			begin(make(chan struct{}))
+			return
+		}
+		locked := make(chan struct{})
+		go begin(locked) // on another, since this one is taken until then
+		<-locked
+		runtime.UnlockOSThread()
 	}()
 }
 
@@ -70,19 +83,20 @@ func StartingThread(loop func()) {
 // StartingThread.
 //
 // Until then no garbage can be collected: the runtime cannot stop a thread that
-// waits in vfork, and what allocates while a collection is due waits with it. A
-// file that may come slowly is read before (package preread), and if it does,
-// executed by a stage, which Confirm waits for.
+// waits in vfork, and what allocates while a collection is due waits with it. So
+// none begins meanwhile (package worldstop). A file that may come slowly is read
+// before (package preread), and if it does, executed by a stage, which Confirm
+// waits for.
 func (r *Reaper) Start(spec Spec) error {
+	at := time.Now()
 	r.mu.Lock()
-	r.inFlight++
+	r.starting = starting{thread: unix.Gettid(), since: at}
 	r.mu.Unlock()
 
-	at := time.Now()
 	pid, err := forkExec(&spec, &r.mask)
 
 	r.mu.Lock()
-	r.inFlight--
+	r.starting = starting{}
 	var p *Process
 	if err == nil {
 		p = &Process{reaper: r, pid: pid, family: spec.Family, exited: spec.Exited, stopped: spec.Stopped}
@@ -92,6 +106,7 @@ func (r *Reaper) Start(spec Spec) error {
 	r.postponed = false
 	r.mu.Unlock()
 	if postponed {
+		r.late.Stop()
 		r.kick()
 	}
 	if err != nil {

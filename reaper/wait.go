@@ -1,6 +1,8 @@
 package reaper
 
 import (
+	"os"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -36,15 +38,18 @@ func (r *Reaper) reapAll() {
 			break // nothing has ended, or ECHILD: no child at all
 		}
 		r.mu.Lock()
-		p, starting := r.children[pid], r.inFlight > 0
-		r.postponed = r.postponed || p == nil && starting
+		p := r.children[pid]
+		postpone := p == nil && !r.isOrphanLocked(pid)
+		if postpone {
+			r.postponeLocked()
+		}
 		r.mu.Unlock()
 		switch {
 		case p != nil:
 			r.reap(p)
-		case starting:
-			// It may be the child of the start under way; the peek would
-			// show it again and again. The start wakes us when it is known.
+		case postpone:
+			// The peek would show it again and again. The start wakes us when it
+			// is known.
 			r.reapKnown()
 			r.report(orphans)
 			return
@@ -62,6 +67,34 @@ func (r *Reaper) reapAll() {
 	}
 	r.watchStopped()
 	r.report(orphans)
+}
+
+// isOrphanLocked reports whether a child that is not known cannot be the one of
+// a start under way.
+func (r *Reaper) isOrphanLocked(pid int) bool {
+	self := os.Getpid()
+	switch s := r.starting; {
+	case r.left > 0:
+		return false
+	case s.thread == 0:
+		return true
+	case s.thread == self || time.Since(s.since) < hanging:
+		return false
+	}
+	// The kernel gives orphans to the first thread that lives (find_new_reaper),
+	// which in a Go program is always the very first. What is not in the list is
+	// left alone, also where the kernel has no such list.
+	first, err := r.proc.Children(self)
+	return err == nil && slices.Contains(first, pid)
+}
+
+// postponeLocked has zombies looked at when the start under way is over, or
+// hangs.
+func (r *Reaper) postponeLocked() {
+	r.postponed = true
+	if r.starting.thread != 0 {
+		r.late.Reset(hanging)
+	}
 }
 
 func (r *Reaper) report(o Orphans) {
