@@ -96,7 +96,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 func (w *window) observe(report *startReporter, notifier *notifier) {
 	w.engine.Also(func(_ time.Time, ev fanout.Event) {
 		if scaled, ok := ev.(fanout.Scaled); ok && !w.cfg.hasTasks() {
-			debug.SetMemoryLimit(w.memoryLimit(scaled.To))
+			w.world.Do(func() { debug.SetMemoryLimit(w.memoryLimit(scaled.To)) })
 		}
 	})
 	if report != nil {
@@ -145,7 +145,7 @@ func forwardSignals(sig *signals, host *fanout.Host, w *window, start *beginning
 		case <-calm:
 			calm = nil
 			if !w.cfg.hasTasks() {
-				tuneRuntime(w.memoryLimit(w.engine.Snapshot().Wanted))
+				w.world.Do(func() { tuneRuntime(w.memoryLimit(w.engine.Snapshot().Wanted)) })
 			}
 		case <-stop:
 			return

@@ -118,7 +118,7 @@ func start(cfg *Config, sig *signals, report *startReporter, environ []string, s
 	}
 	host, err := fanout.NewHost(fanout.HostOptions{
 		Dir: reg.dir, Master: reg.master, WorkingDirectory: cwd, Proc: processes,
-		Terminal: plan.Foreground, Reported: reported, Dress: dress,
+		Terminal: plan.Foreground, Reported: reported, Dress: dress, World: &w.world,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot open what workers read: %w", err)

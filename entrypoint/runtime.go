@@ -40,7 +40,7 @@ func reserveThreads(stop <-chan struct{}) {
 func tuneRuntime(memory int64) {
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(memory)
-	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
+	runtime.GOMAXPROCS(2) // two also on one CPU: see package worldstop
 }
 
 // memoryLimit is what the runtime tries to keep within: it grows with the

@@ -14,6 +14,7 @@ import (
 	"github.com/brood-init/brood/fanout"
 	"github.com/brood-init/brood/internal/cgroup"
 	"github.com/brood-init/brood/internal/proc"
+	"github.com/brood-init/brood/internal/worldstop"
 	"github.com/brood-init/brood/metrics"
 	"github.com/brood-init/brood/metrics/scraping"
 	"github.com/brood-init/brood/statuspage"
@@ -26,6 +27,7 @@ type window struct {
 	log    *logSink
 	host   *fanout.Host
 	engine *fanout.Engine
+	world  worldstop.Schedule
 
 	socket     string            // where to listen; empty is nowhere
 	listener   net.Listener      // already open, for an address that was asked for

@@ -11,6 +11,7 @@ import (
 
 	"github.com/brood-init/brood/internal/notify"
 	"github.com/brood-init/brood/internal/proc"
+	"github.com/brood-init/brood/internal/worldstop"
 	"github.com/brood-init/brood/pidfiles"
 	"github.com/brood-init/brood/reaper"
 )
@@ -29,6 +30,7 @@ type Host struct {
 	null   *os.File
 	tty    *terminal // nil: stdin is not brood's terminal
 
+	world  *worldstop.Schedule
 	dress  Dress
 	notify *notify.Server // nil: nobody is heard
 
@@ -69,6 +71,9 @@ type HostOptions struct {
 	WorkingDirectory string
 	// Proc is where /proc is, proc.None where there is none to be believed.
 	Proc proc.FS
+	// World is when the Go runtime may stop all goroutines: not during a start. nil
+	// is for programs in which no start hangs.
+	World *worldstop.Schedule
 	// Dress is what workers get beside their command; the zero Dress is nothing.
 	Dress Dress
 	// Reported are the keys of pidfiles.Problem that were reported before.
@@ -90,6 +95,7 @@ func NewHost(o HostOptions) (*Host, error) {
 		self:      os.Getpid(),
 		cwd:       o.WorkingDirectory,
 		null:      null,
+		world:     o.World,
 		dress:     o.Dress,
 		inputs:    make(chan Input, 256),
 		closed:    make(chan struct{}),

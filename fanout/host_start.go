@@ -52,16 +52,18 @@ func (h *Host) KillAll() {
 
 // startAll is the loop of the starting thread. What it has to say waits until
 // there is nothing more to start: the engine would want a CPU of those that the
-// workers begin on.
+// workers begin on. No garbage is collected meanwhile.
 func (h *Host) startAll() {
 	for {
 		l, ok := h.starts.poll()
 		if !ok {
+			h.world.Resume()
 			h.news.flush()
 			if l, ok = h.starts.take(h.closed); !ok {
 				return
 			}
 		}
+		h.world.PutOff()
 		if failed := h.startGuarded(l); failed != nil {
 			h.send(*failed)
 		}

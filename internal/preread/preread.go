@@ -1,9 +1,9 @@
 // Package preread reads what execve(2) will read, before it does.
 //
 // Between fork and exec Go's ForkExec waits in vfork, on a thread that the
-// runtime cannot stop: the next garbage collection waits for it, and everybody
-// waits for the collection. If the file comes from a disk or a server that
-// hangs, so does the whole program. An ordinary system call may hang for as long
+// runtime cannot stop: see package worldstop, which makes that bearable for as
+// long as memory lasts. If the file comes from a disk or a server that hangs, an
+// ordinary system call may hang for as long
 // as it likes: the runtime gives its CPU away. After that the way to the file
 // and its first pages are in memory, and who asks for them again is not kept
 // waiting.

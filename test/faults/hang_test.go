@@ -32,10 +32,10 @@ func newGate(t *testing.T) *gate {
 	if err != nil {
 		harness.Missing(t, "no file can be made to hang: fanotify_init needs CAP_SYS_ADMIN: %v", err)
 	}
-	g := &gate{t: t, fd: fd, path: filepath.Join(t.TempDir(), "sleep")}
+	g := &gate{t: t, fd: fd, path: filepath.Join(t.TempDir(), "sh")}
 	// Closing it lets everybody through.
 	t.Cleanup(func() { _ = unix.Close(fd) })
-	program, err := os.ReadFile("/bin/sleep")
+	program, err := os.ReadFile("/bin/sh")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,9 @@ func hangs() map[string]hang {
 			slowly(g)
 			g.await()
 		}},
-		// What only an exec is held up by can be known from an exec before.
+		// What only an exec is held up by, no look can tell before.
+		"in the exec alone": {unix.FAN_OPEN_EXEC_PERM, func(_ *testing.T, g *gate, _ *harness.Brood, _ int) { g.await() }},
+		// From the second time on it can be known from the exec before.
 		"in another exec": {unix.FAN_OPEN_EXEC_PERM, func(t *testing.T, g *gate, b *harness.Brood, before int) {
 			slowly(g)
 			if err := harness.Kill(b.SlotAfter(2, before), syscall.SIGKILL); err != nil {
@@ -150,6 +152,17 @@ func hangs() map[string]hang {
 			g.await()
 		}},
 	}
+}
+
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	harness.Until(t, "metrics are served", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
 }
 
 // Wherever a restart hangs, in the look at the file or in the exec that follows,
@@ -161,16 +174,10 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 				t.Parallel()
 				g, address := newGate(t), harness.Address(t)
 				b := m.Start(t, "-n", "2", "--metrics-addr", address, "--stop-timeout", hangBudget.String(),
-					"--restart", "always", "--restart-backoff", "1ms..2ms", "--", g.path, "300")
+					"--restart", "always", "--restart-backoff", "1ms..2ms", "--log-level=debug", "--", g.path, "-c", "sleep 300; true")
 				b.WaitRunning(2)
 				first, second := b.Slot(1), b.Slot(2)
-				harness.Until(t, "metrics are served", func() bool {
-					conn, err := net.Dial("tcp", address)
-					if err == nil {
-						_ = conn.Close()
-					}
-					return err == nil
-				})
+				awaitListener(t, address)
 				moment(100 * time.Millisecond) // what was read just now is not read again
 				g.shut(hang.mask)
 				if err := harness.Kill(second, syscall.SIGKILL); err != nil {
@@ -178,10 +185,12 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 				}
 				hang.come(t, g, b, second)
 				scrapes(t, address)
+				before := b.Stderr.Count("orphans reaped")
 				if err := harness.Kill(first, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
 				b.WaitLog("worker exited", "slot=1", "reason=signaled")
+				harness.Until(t, "what it has left is reaped", func() bool { return b.Stderr.Count("orphans reaped") > before && len(b.Zombies()) == 0 })
 				scrapes(t, address)
 				wantInBudget(t, b)
 			})
@@ -193,11 +202,18 @@ func TestAStartThatHangsHoldsNobodyUp(t *testing.T) {
 // the budget.
 func TestTheFirstStartThatHangsDoesNotKeepBrood(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
-		g := newGate(t)
-		g.shut(unix.FAN_OPEN_PERM)
-		b := m.Start(t, "-n", "3", "--stop-timeout", hangBudget.String(), "--", g.path, "300")
-		g.await()
-		wantInBudget(t, b)
+		for name, mask := range map[string]uint64{"in the first look": unix.FAN_OPEN_PERM, "in the exec alone": unix.FAN_OPEN_EXEC_PERM} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				g, address := newGate(t), harness.Address(t)
+				g.shut(mask)
+				b := m.Start(t, "-n", "3", "--metrics-addr", address, "--stop-timeout", hangBudget.String(), "--", g.path, "-c", "exec sleep 300")
+				g.await()
+				awaitListener(t, address)
+				scrapes(t, address)
+				wantInBudget(t, b)
+			})
+		}
 	})
 }
 
