@@ -29,7 +29,7 @@ func (l *lab) machine() string {
 	}
 	how := "Measured "
 	if l.size.quick {
-		how = "A quick run, "
+		how = "A quick run, not the whole one, measured "
 	}
 	return how + strings.Join(parts, ", ") + "; load average before " + l.load + "."
 }

@@ -35,7 +35,7 @@ func measureExits(l *lab) ([]result, error) {
 		return nil, err
 	}
 	defer r.end()
-	err = until(90*time.Second, func() (bool, error) {
+	err = until(3*time.Minute, func() (bool, error) {
 		n, err := sharedUint32(r.shared, offsetExits)
 		if r.hasEnded() {
 			err = fmt.Errorf("brood has ended: %s", r.saying())
