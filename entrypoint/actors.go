@@ -16,8 +16,9 @@ import (
 // others serve it until they are interrupted, and an interrupt only closes a
 // channel.
 type actors struct {
-	group run.Group
-	log   *logSink
+	group   run.Group
+	log     *logSink
+	abandon func() // takes away what a part that does not end would leave
 }
 
 // add has serve run, again if it fails, until the engine has ended.
@@ -41,6 +42,7 @@ func (a *actors) run(engine *fanout.Engine) {
 		}
 	case <-overdue(engine, left):
 		a.log.write(warnLine("leaving although a part of brood does not end"))
+		a.abandon()
 	}
 }
 
@@ -56,7 +58,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 	w.observe(report, notifier)
 	engine.Begin() // the rest comes while the first worker starts
 
-	all := actors{log: log}
+	all := actors{log: log, abandon: w.abandonControl}
 	all.group.Add(func() error {
 		engine.Run()
 		// Nobody reads the inputs any more: whoever has one must not wait.

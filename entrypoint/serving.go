@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/brood-init/brood/control"
@@ -29,10 +30,11 @@ type window struct {
 	engine *fanout.Engine
 	world  worldstop.Schedule
 
-	socket     string            // where to listen; empty is nowhere
-	listener   net.Listener      // already open, for an address that was asked for
-	health     net.Listener      // the same for --health-addr
-	controller *net.UnixListener // the same for the socket
+	socket     string                           // where to listen; empty is nowhere
+	listener   net.Listener                     // already open, for an address that was asked for
+	health     net.Listener                     // the same for --health-addr
+	controller *net.UnixListener                // the same for the socket
+	listening  atomic.Pointer[net.UnixListener] // on the socket
 	control    *control.Server
 	table      *metrics.Table
 	page       *statuspage.Page
@@ -114,7 +116,16 @@ func (w *window) serveControl(stop <-chan struct{}) error {
 			return fmt.Errorf("brood status and health do not work: %w", err)
 		}
 	}
+	w.listening.Store(l)
 	return w.control.Serve(l, stop, w.report)
+}
+
+// abandonControl removes the socket when its server cannot: on a busy machine it
+// may get no CPU in brood's last moment.
+func (w *window) abandonControl() {
+	if l := w.listening.Load(); l != nil {
+		_ = l.Close() // it is closed already
+	}
 }
 
 // sayWhyLast is the observer that leaves the reasons behind before the last
