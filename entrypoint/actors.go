@@ -61,6 +61,7 @@ func runActors(plan fanout.Plan, host *fanout.Host, sig *signals, report *startR
 	all := actors{log: log, abandon: w.abandonControl}
 	all.group.Add(func() error {
 		engine.Run()
+		host.AwaitSweep(lastMoment * 4 / 5)
 		// Nobody reads the inputs any more: whoever has one must not wait.
 		host.Close()
 		return nil

@@ -3,6 +3,7 @@ package fanout
 import (
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +80,20 @@ func bootTicks() uint64 {
 // Sweep implements System.
 func (h *Host) Sweep(sig syscall.Signal) {
 	h.walks.put(func() { h.send(h.sweep(sig)) })
+}
+
+// AwaitSweep waits until the last sweep is over, at most so long. On a busy machine
+// the engine may have to end before that, and who is left then outlives a brood
+// that is not PID 1.
+func (h *Host) AwaitSweep(most time.Duration) {
+	over := make(chan struct{})
+	h.walks.put(func() { close(over) })
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+	}
 }
 
 // sweep signals brood's descendants and nobody else: a shell that docker exec
