@@ -22,9 +22,13 @@ import (
 func TestMain(m *testing.M) { harness.Main(m) }
 
 const (
-	// prompt is how long a probe may take; the kubelet's default is a second.
-	// The machine may be busy with other tests.
-	prompt = 3 * time.Second
+	// prompt is how long a probe may take; the kubelet's default is a second. The
+	// machine may be busy with other tests, but 5 s are what a silent client has:
+	// nobody is to wait for it.
+	prompt = 4500 * time.Millisecond
+	// crowded is the same while brood makes pages for hundreds, which takes all CPUs.
+	// Who does not read them has 30 s.
+	crowded = 15 * time.Second
 	// mostFDs is what brood may have open: 256 clients, and its own.
 	mostFDs = 256 + 64
 	// mostMemory is brood's resident memory under attack; idle it is 11 MB.
@@ -56,12 +60,12 @@ func probe(address, path string) (code int, body string, err error) {
 
 // calm fails the test unless probes are answered at once, all of them, and
 // brood is no bigger than it may be.
-func calm(t *testing.T, b *harness.Brood, address string) {
+func calm(t *testing.T, b *harness.Brood, address string, within time.Duration) {
 	t.Helper()
 	for _, path := range []string{"/livez", "/readyz", "/livez", "/readyz", "/livez"} {
 		began := time.Now()
 		code, body, err := probe(address, path)
-		if took := time.Since(began); err != nil || code != http.StatusOK || took > prompt {
+		if took := time.Since(began); err != nil || code != http.StatusOK || took > within {
 			t.Errorf("%s: %d %q, %v after %s", path, code, body, err, took)
 		}
 	}
@@ -102,7 +106,11 @@ func TestACrowdThatIsSlowKeepsNoProbeOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b, address := start(t)
 			crowd(t, address, 500, say)
-			calm(t, b, address)
+			within := prompt
+			if strings.HasPrefix(name, "reads nothing") {
+				within = crowded
+			}
+			calm(t, b, address, within)
 			b.Stop(t, 0)
 		})
 	}
@@ -121,13 +129,13 @@ func TestAThousandScrapersAtOnce(t *testing.T) {
 			codes[code]++
 		})
 	}
-	calm(t, b, address)
+	calm(t, b, address, crowded)
 	group.Wait()
 	if codes[http.StatusOK] < 50 {
 		t.Errorf("answers: %v; want pages for many", codes)
 	}
 	t.Log("answers:", codes)
-	calm(t, b, address)
+	calm(t, b, address, prompt)
 	if _, page, err := probe(address, "/metrics"); err != nil || !strings.Contains(page, "brood_panics_total 0") {
 		t.Errorf("afterwards: %v", err)
 	}
