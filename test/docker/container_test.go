@@ -124,10 +124,16 @@ func (c *container) await(n int, words ...string) {
 	until(c.t, fmt.Sprintf("%d lines have %q", n, words), func() bool { return len(c.output().with(words...)) >= n })
 }
 
-// wants checks how many lines have all the words.
+// wants checks how many lines have all the words. While the container runs, some
+// may still be on their way.
 func (c *container) wants(n int, words ...string) {
 	c.t.Helper()
-	if got := c.output().with(words...); len(got) != n {
+	var got []string
+	harness.Within(harness.Fatal, func() bool {
+		got = c.output().with(words...)
+		return len(got) >= n
+	})
+	if len(got) != n {
 		c.t.Errorf("%d lines have %q, want %d", len(got), words, n)
 	}
 }
@@ -148,6 +154,8 @@ func (c *container) wantsOrder(each ...string) {
 
 // value is that of a key in the first line that has the words.
 func (c *container) value(key string, words ...string) string {
+	c.t.Helper()
+	c.await(1, words...)
 	for _, line := range c.output().with(words...) {
 		for word := range strings.FieldsSeq(line) {
 			if value, ok := strings.CutPrefix(word, key+"="); ok {

@@ -20,9 +20,10 @@ import (
 // server is a Prometheus that scrapes one brood every second, or two, and
 // evaluates the rules as often.
 type server struct {
-	t       testing.TB
-	address string
-	run     *harness.Brood
+	t        testing.TB
+	address  string
+	interval time.Duration
+	run      *harness.Brood
 }
 
 const configuration = `
@@ -50,7 +51,7 @@ func startPrometheusEvery(t testing.TB, interval time.Duration, target string) *
 	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, interval, rules, target), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, address: harness.Address(t)}
+	s := &server{t: t, address: harness.Address(t), interval: interval}
 	s.run = harness.Mode{}.StartWith(t, harness.Options{
 		Program: program,
 		Args: []string{
@@ -148,15 +149,31 @@ func (s *server) value(expression string) (float64, bool) {
 	return all[0].Value.value, true
 }
 
+// stored is the value of the only series. After a scrape that has failed there is
+// none until the next one.
+func (s *server) stored(expression string) (value float64) {
+	s.t.Helper()
+	until(s.t, expression+" has one series", func() (ok bool) {
+		value, ok = s.value(expression)
+		return ok
+	})
+	return value
+}
+
 // wants checks the value of the only series.
 func (s *server) wants(expression string, want float64) {
 	s.t.Helper()
-	got, ok := s.value(expression)
-	if !ok {
-		s.t.Errorf("%s has %d series, want one", expression, len(s.ask(expression)))
-	} else if got != want {
+	if got := s.stored(expression); got != want {
 		s.t.Errorf("%s is %v, want %v", expression, got, want)
 	}
+}
+
+// wantsAlwaysUp checks that no scrape has failed but those that were cut short: on a
+// busy machine the interval may be too short.
+func (s *server) wantsAlwaysUp(window string) {
+	s.t.Helper()
+	cut := 0.9 * s.interval.Seconds()
+	s.wants(fmt.Sprintf("count_over_time((up == 0 and scrape_duration_seconds < %g)[%s:500ms]) or vector(0)", cut, window), 0)
 }
 
 // becomes waits until the only series has a value.
@@ -168,12 +185,12 @@ func (s *server) becomes(expression string, want float64) {
 	})
 }
 
-// scraped waits until brood has been scraped that often from now on.
+// scraped waits until brood has been scraped that often, with success, from now on.
 func (s *server) scraped(times int) {
 	s.t.Helper()
 	last := -1.0
 	until(s.t, "brood is scraped", func() bool {
-		if at, ok := s.value("timestamp(up)"); ok && at > last {
+		if at, ok := s.value("timestamp(up == 1)"); ok && at > last {
 			if last >= 0 {
 				times--
 			}
