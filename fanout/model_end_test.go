@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -14,7 +15,7 @@ func (m *model) checkDone() {
 		}
 	}
 	for pid, one := range m.joined {
-		if one.known && !one.killed && !slices.Contains(m.looks, 9) {
+		if one.known && !one.killed && !slices.Contains(m.looks, syscall.SIGKILL) {
 			m.violation("the registered process %d has outlived brood, and was not killed", pid)
 		}
 	}
@@ -34,12 +35,20 @@ func (m *model) checkDone() {
 	if m.begun != m.ended {
 		m.violation("%d reloads have begun and %d ended", m.begun, m.ended)
 	}
+	if m.now.Before(m.latest) && (m.gone || e.stop.lastSweep) {
+		m.violation("brood does not wait for its files to go, or for the last sweep")
+	}
+	m.checkAnswers()
+	m.checkOutcome()
+}
+
+// checkAnswers: whoever has asked for a reload has been told how it was.
+func (m *model) checkAnswers() {
 	for i, answer := range m.answers {
 		if len(answer) != 1 {
 			m.violation("reload %d has %d answers", i+1, len(answer))
 		}
 	}
-	m.checkOutcome()
 }
 
 // checkStory: what started has ended, once, and its hook was run or dropped.
@@ -95,6 +104,9 @@ func (m *model) somebodyFailed() bool {
 				continue
 			}
 			last[ev.Slot] = ev.Reason
+			if ev.Signal == syscall.SIGKILL { // whatever it is called
+				last[ev.Slot] = ReasonKilled
+			}
 		}
 	}
 	for _, why := range last {

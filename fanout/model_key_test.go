@@ -37,6 +37,10 @@ func (m *model) key(instants bool) string {
 		k.add(ref.Kind, ref.Slot, ref.Incarnation, ok, m.killed[ref])
 		k.since(max(e.plan.Stop.Grace, abortGrace), told)
 	}
+	for _, ref := range slices.SortedFunc(maps.Keys(m.littered), byRef) {
+		k.add("left", ref.Slot, ref.Incarnation, m.leftovers[ref], m.dying[ref])
+		k.since(2*leftoverGrace, m.littered[ref])
+	}
 	if instants {
 		m.timersKey(k)
 	}
@@ -46,7 +50,7 @@ func (m *model) key(instants bool) string {
 func (m *model) slotKey(k *keyWriter, s *slot) {
 	e := m.engine
 	k.add("slot", s.number, s.state, s.initial, s.closing, s.wasReady, s.finished, s.due, s.reloadToo, s.underway,
-		s.incarnations, s.attempt, s.lastCode, s.restartDue, s.last != nil && s.last.reason != ReasonCompleted)
+		s.incarnations, s.attempt, s.lastCode, s.restartDue, m.why[s.number], len(s.leftovers))
 	// Only a budget that can be used up remembers when.
 	if len(s.failures)+m.left.crashes+m.left.failures+m.left.ends+m.left.noes > e.plan.MaxRestarts.Failures {
 		k.since(e.plan.MaxRestarts.Window, s.failures...)

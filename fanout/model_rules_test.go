@@ -40,7 +40,13 @@ func (m *model) checkWorkerStart(l Launch) {
 	if s := e.slots.get(l.Slot); s.underway == "" && m.now.Before(m.waits[l.Slot]) {
 		m.violation("%v is started before its backoff is over", l.Ref)
 	}
+	for ref, since := range m.littered {
+		if m.GroupAlive(ref) && e.plan.Leftovers == LeftoversKill && ref.Slot == l.Slot && m.now.Sub(since) < 2*leftoverGrace {
+			m.violation("%v is started while something is left of %v", l.Ref, ref)
+		}
+	}
 	delete(m.waits, l.Slot)
+	delete(m.why, l.Slot)
 	m.checkStart(l, e.plan, m.violation)
 }
 
@@ -49,10 +55,17 @@ func (m *model) exists(ref Ref) bool {
 	return m.alive[ref] != 0 || slices.ContainsFunc(m.asked, func(l Launch) bool { return l.Ref == ref })
 }
 
+// checkFinishStart: everybody is gone, or was killed and is not gone in time.
 func (m *model) checkFinishStart() {
+	early := m.now.Before(m.engine.stop.sweep)
 	for ref := range m.alive {
-		if !m.killed[ref] {
-			m.violation("the finish hook starts while %v runs, which was not killed", ref)
+		if early || !m.killed[ref] {
+			m.violation("the finish hook starts while %v runs; that it was killed is %t", ref, m.killed[ref])
+		}
+	}
+	for _, l := range m.asked {
+		if early {
+			m.violation("the finish hook starts while %v does, although there is time", l.Ref)
 		}
 	}
 }
@@ -82,6 +95,9 @@ func (m *model) check() {
 	e := m.engine
 	if !m.stopped.IsZero() && m.now.Sub(m.stopped) > e.plan.Stop.Budget {
 		m.violation("the stop takes %s of %s", m.now.Sub(m.stopped), e.plan.Stop.Budget)
+	}
+	if e.phase == PhasePreparing && e.plan.Prepare.Timeout > 0 && len(e.timers.heap) == 0 {
+		m.violation("the prepare hook may take for ever")
 	}
 	switch {
 	case m.done():
@@ -149,6 +165,19 @@ func (m *model) checkHaste(before Phase) {
 	}
 }
 
+// checkReloadBegan: it is of everybody who works or will.
+func (m *model) checkReloadBegan(ev ReloadBegan) {
+	all := 0
+	for s := range m.engine.slots.all() {
+		if !s.finished && !s.closing {
+			all++
+		}
+	}
+	if ev.Slots != all {
+		m.violation("a reload is of %d slots, and there are %d", ev.Slots, all)
+	}
+}
+
 // quiet reports whether nothing happens any more unless somebody wants it.
 func (m *model) quiet() bool {
 	if len(m.asked) > 0 || len(m.probing) > 0 || len(m.looks) > 0 || m.sweeps > 0 || m.gone || len(m.engine.timers.heap) > 0 {
@@ -174,6 +203,7 @@ func (m *model) checkQuiet() {
 	if e.reload != nil {
 		m.violation("a reload hangs")
 	}
+	m.checkAnswers()
 	if e.slots.open != e.wanted {
 		m.violation("%d slots are open and %d wanted", e.slots.open, e.wanted)
 	}
@@ -192,7 +222,7 @@ func (m *model) checkQuiet() {
 			m.violation("%v has no PID file", s.worker.ref)
 		}
 	}
-	if s := e.slots.lowest(); s != nil && !s.finished && leaders != 1 {
+	if s := e.slots.lowest(); s != nil && !s.finished && leaders != 1 && len(m.littered) == 0 {
 		m.violation("%d workers lead", leaders)
 	}
 }

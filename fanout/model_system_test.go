@@ -67,14 +67,19 @@ func (m *model) Sweep(syscall.Signal) { m.sweeps++ }
 func (m *model) Cleanup()             { m.cleaned, m.gone = m.cleaned+1, true }
 func (m *model) Descendants() bool    { return len(m.alive) > 0 }
 func (m *model) KillAll()             { m.violation("everybody is killed") }
-func (m *model) GroupAlive(Ref) bool  { return false }
 func (m *model) WritePIDFile(ref Ref) { m.files = append(m.files, ref) }
+
+func (m *model) GroupAlive(ref Ref) bool { return m.leftovers[ref] || m.dying[ref] }
 
 func (m *model) Signal(refs []Ref, sig syscall.Signal, _ bool) (n int) {
 	for _, ref := range refs {
 		if m.alive[ref] == 0 {
-			if ref.Kind == KindWorker {
+			if ref.Kind == KindWorker && !m.GroupAlive(ref) {
 				m.violation("%v gets %v, and does not run", ref, sig)
+			}
+			if sig == syscall.SIGKILL && m.leftovers[ref] { // it does nothing any more
+				delete(m.leftovers, ref)
+				m.dying[ref] = true
 			}
 			continue
 		}
@@ -117,6 +122,16 @@ func (m *model) graceOver() bool {
 }
 
 func (m *model) observe(_ time.Time, ev Event) {
+	m.events = append(m.events, ev)
+	m.follow(ev)
+	if !m.replayed {
+		m.checkDisruption(ev, m.engine.plan, m.violation)
+		m.checkReload(ev, m.violation)
+	}
+}
+
+// follow looks at what is told.
+func (m *model) follow(ev Event) {
 	switch ev := ev.(type) {
 	case SlotEntered:
 		m.taken[[2]SlotState{ev.From, ev.To}]++
@@ -128,32 +143,48 @@ func (m *model) observe(_ time.Time, ev Event) {
 		}
 	case StopBegan:
 		m.stopped = m.now
+		if ev.Reason == ReasonGaveUp && m.engine.ready > 0 {
+			m.violation("brood gives up while a worker is ready")
+		}
 	case PhaseEntered:
-		if ev.Phase == PhaseSweeping && m.stopped.IsZero() {
-			m.stopped = m.now
-		}
-		if ev.Phase == PhaseTerminating {
-			m.checkDrained()
-		}
-		if ev.Phase == PhaseLeaving {
-			m.bad = m.somebodyFailed()
-		}
+		m.followPhase(ev.Phase)
+	case WorkerExited:
+		m.why[ev.Slot] = ev.Reason
 	case BackingOff:
 		m.waits[ev.Slot] = m.now.Add(ev.Delay)
+		if over := ev.Failures > m.engine.plan.MaxRestarts.Failures; over != ev.Failed || over && m.engine.ready == 0 {
+			m.violation("slot %d waits after %d failures, as a failed one: %t", ev.Slot, ev.Failures, ev.Failed)
+		}
+		if m.why[ev.Slot] == ReasonStopped {
+			m.violation("slot %d has to wait although its worker did as it was told", ev.Slot)
+		}
 	case ReplacementFailed:
 		m.failed = m.failed || ev.Cause == CauseReload
 	case ReloadBegan:
 		m.begun++
 		m.failed = false
+		m.checkReloadBegan(ev)
 	case ReloadEnded:
 		m.ended++
 		if m.failed && ev.Err == nil {
 			m.violation("a reload is well although it has failed in a slot")
 		}
 	}
-	m.events = append(m.events, ev)
-	if !m.replayed {
-		m.checkDisruption(ev, m.engine.plan, m.violation)
-		m.checkReload(ev, m.violation)
+}
+
+func (m *model) followPhase(now Phase) {
+	switch now {
+	case PhaseTerminating:
+		m.checkDrained()
+	case PhaseSweeping:
+		if m.stopped.IsZero() {
+			m.stopped = m.now
+			if len(m.joined) > 0 {
+				m.violation("brood goes by itself while a registered process is there")
+			}
+		}
+	case PhaseLeaving:
+		m.latest = latest(m.engine.stop.finish, m.now).Add(exitReserve)
+		m.bad = m.somebodyFailed()
 	}
 }

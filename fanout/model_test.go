@@ -2,15 +2,12 @@ package fanout
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/brood-init/brood/reaper"
 )
 
 // A model is the real engine without its loop: the walk decides what the loop
@@ -35,10 +32,14 @@ type model struct {
 	killed   map[Ref]bool
 	said     map[Ref]bool      // it is ready
 	waits    map[int]time.Time // slots, and until when nothing is to start there
+	littered map[Ref]time.Time // when a worker has left something behind
+	dying    map[Ref]bool      // what it has left was killed, and is not gone yet
+	why      map[int]Reason    // by slot: how its last worker has ended
 	begun    int               // reloads
 	ended    int
-	failed   bool // a replacement of the reload under way has failed
-	bad      bool // somebody has failed
+	failed   bool      // a replacement of the reload under way has failed
+	bad      bool      // somebody has failed
+	latest   time.Time // when brood has left in any case
 	taken    map[[2]SlotState]int
 	broken   []string
 	replayed bool // it is known that everything holds
@@ -56,6 +57,7 @@ type chances struct {
 	hooks          int // hooks that end with code 1
 	noes           int // probes that say no
 	joins          int // processes that register themselves
+	litters        int // workers that crash and leave something behind
 }
 
 // choice is one thing that may happen next.
@@ -79,7 +81,7 @@ func newModel(t *testing.T, plan Plan, left chances, replayed bool) *model {
 		},
 		left: left, now: time.Now(), replayed: replayed, joined: make(map[int]*joined), waits: make(map[int]time.Time),
 		told: make(map[Ref]time.Time), grace: make(map[Ref]time.Duration), killed: make(map[Ref]bool), said: make(map[Ref]bool),
-		taken: make(map[[2]SlotState]int),
+		taken: make(map[[2]SlotState]int), why: make(map[int]Reason), littered: make(map[Ref]time.Time), dying: make(map[Ref]bool),
 	}
 	m.engine = New(plan, m, nil, m.observe)
 	m.engine.random = func() float64 { return 0.5 } // no state
@@ -87,6 +89,16 @@ func newModel(t *testing.T, plan Plan, left chances, replayed bool) *model {
 	m.engine.progress()
 	m.check()
 	return m
+}
+
+// settle lets all workers start and be ready.
+func (m *model) settle() {
+	for len(m.asked) > 0 {
+		m.happen(choice{do: "started", Ref: m.asked[0].Ref})
+	}
+	for !m.quiet() {
+		m.happen(choice{do: "time"})
+	}
 }
 
 func (m *model) violation(format string, args ...any) {
@@ -114,6 +126,7 @@ func (m *model) choices() []choice {
 		add(ordered, "obeys", ref)
 		add(worker && !ordered && m.left.crashes > 0, "crashes", ref)
 		add(worker && !ordered && m.left.ends > 0, "ends", ref)
+		add(worker && m.left.litters > 0 && !m.engine.stopping(), "litters", ref)
 		add(!worker && !m.killed[ref], "ends", ref)
 		add(!worker && !m.killed[ref] && m.left.hooks > 0, "fails", ref)
 		add(m.engine.plan.Ready.Notify && worker && !m.said[ref], "ready", ref)
@@ -124,6 +137,9 @@ func (m *model) choices() []choice {
 	}
 	for _, pid := range slices.Sorted(maps.Keys(m.joined)) {
 		add(true, "leaves", Ref{Slot: pid})
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(m.littered), byRef) {
+		add(m.GroupAlive(ref), "is cleared", ref)
 	}
 	add(len(m.looks) > 0, "seen", Ref{})
 	add(m.sweeps > 0, "swept", Ref{})
@@ -206,96 +222,4 @@ func (m *model) sleep(until time.Time) {
 		e.timers.expire()
 		e.progress()
 	}
-}
-
-var errSaysNo = errors.New("it says no")
-
-func (m *model) input(c choice) Input {
-	switch c.do {
-	case "started":
-		m.answered(c.Ref)
-		m.nextPID++
-		m.alive[c.Ref] = m.nextPID
-		return Started{c.Ref, m.nextPID, m.now}
-	case "not started":
-		m.answered(c.Ref)
-		if c.Kind != KindWorker || !m.discard {
-			m.left.failures--
-		}
-		return StartFailed{Ref: c.Ref, Err: errNoFork}
-	case "obeys":
-		sig := syscall.SIGTERM
-		if m.killed[c.Ref] {
-			sig = syscall.SIGKILL
-		}
-		return m.exited(c.Ref, reaper.Status{Signal: sig})
-	case "crashes":
-		m.left.crashes--
-		return m.exited(c.Ref, reaper.Status{Code: 1})
-	case "fails":
-		m.left.hooks--
-		return m.exited(c.Ref, reaper.Status{Code: 1})
-	case "ends":
-		if c.Kind == KindWorker {
-			m.left.ends--
-		}
-		return m.exited(c.Ref, reaper.Status{})
-	case "ready":
-		m.said[c.Ref] = true
-		return Notified{Ref: c.Ref, Ready: true}
-	case "yes", "no":
-		m.probing = slices.DeleteFunc(m.probing, func(r Ref) bool { return r == c.Ref })
-		if c.do == "yes" {
-			return Probed{Ref: c.Ref}
-		}
-		m.left.noes--
-		return Probed{c.Ref, errSaysNo}
-	case "swept":
-		m.sweeps--
-		return Swept{}
-	case "cleaned up":
-		m.gone = false
-		return CleanedUp{}
-	}
-	return m.order(c)
-}
-
-// order is what comes from outside.
-func (m *model) order(c choice) Input {
-	switch c.do {
-	case "stop", "stop later":
-		m.left.stops--
-		m.hasty = m.hasty || m.engine.stopping() && !m.pressed.IsZero() && m.now.Sub(m.pressed) >= sameRequest
-		m.pressed = m.now
-		return SignalArrived{syscall.SIGTERM}
-	case "reload":
-		m.left.reloads--
-		return ReloadAsked{m.answer()}
-	case "up":
-		m.left.ups--
-		return ScaleAsked{Scale: Scale{Relative: true, N: 1}}
-	case "down":
-		m.left.downs--
-		return ScaleAsked{Scale: Scale{Relative: true, N: -1}}
-	case "joins":
-		m.left.joins--
-		m.joined[5000+m.left.joins] = &joined{}
-		return nil
-	case "leaves":
-		delete(m.joined, c.Slot)
-		return nil
-	case "seen":
-		return m.see()
-	}
-	panic("nobody knows how to " + c.do)
-}
-
-func (m *model) answered(ref Ref) {
-	m.asked = slices.DeleteFunc(m.asked, func(l Launch) bool { return l.Ref == ref })
-}
-
-func (m *model) exited(ref Ref, s reaper.Status) Exited {
-	pid := m.alive[ref]
-	delete(m.alive, ref)
-	return Exited{Ref: ref, Exit: reaper.Exit{PID: pid, Status: s, At: m.now}}
 }

@@ -15,6 +15,7 @@ type walk struct {
 	name  string
 	plan  func() Plan
 	left  chances
+	ready bool    // it begins when all workers are
 	depth int     // where it ends; 0 is not before all states were seen
 	more  chances // instead of left with BROOD_TEST_FULL, and no depth
 }
@@ -45,6 +46,9 @@ type found struct {
 // play tells a story again: whether everything holds in it was looked at before.
 func (x walk) play(t *testing.T, story []choice) *model {
 	m := newModel(t, x.plan(), x.left, true)
+	if x.ready {
+		m.settle()
+	}
 	for _, c := range story {
 		m.happen(c)
 	}

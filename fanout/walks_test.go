@@ -50,6 +50,16 @@ type nobody struct{}
 
 func (nobody) Check(context.Context, expand.Values) error { panic("nobody is asked") }
 
+func probedAlive(p Plan) Plan {
+	p.Live = Check{Prober: nobody{}}
+	return p
+}
+
+func keeping(p Plan) Plan {
+	p.Leftovers = LeftoversKeep
+	return p
+}
+
 func fragile(p Plan) Plan {
 	p.MaxRestarts.Failures = 0
 	return p
@@ -72,23 +82,29 @@ func listed(p Plan) Plan {
 
 func walks() []walk {
 	return []walk{
-		{"one stops", func() Plan { return small(1, 0) }, chances{stops: 1}, 0, chances{crashes: 1, failures: 1, stops: 2}},
-		{"one crashes", func() Plan { return small(1, 0) }, chances{crashes: 1, failures: 1, stops: 1}, 7, chances{crashes: 2, stops: 1}},
-		{"one drains", func() Plan { return draining(small(1, 0)) }, chances{crashes: 1, stops: 3}, 6, chances{crashes: 1, stops: 2}},
-		{"one reloads", func() Plan { return small(1, 1) }, chances{reloads: 2}, 0, chances{reloads: 2, stops: 1}},
-		{"one is prepared", func() Plan { return prepared(small(1, 0)) }, chances{hooks: 1, stops: 2}, 6, chances{hooks: 1, failures: 1, stops: 2}},
-		{"one is told of", func() Plan { return telling(small(1, 0)) }, chances{hooks: 1, crashes: 2, stops: 1}, 7, chances{crashes: 2, stops: 1}},
-		{"one is probed", func() Plan { return probed(small(1, 0)) }, chances{noes: 2, stops: 1}, 7, chances{noes: 1, crashes: 1, stops: 1}},
-		{"one is probed by a command", func() Plan { return probedByCommand(small(1, 0)) }, chances{hooks: 1, crashes: 1, stops: 1}, 7, chances{hooks: 1, stops: 1}},
-		{"others register", func() Plan { return listed(small(1, 0)) }, chances{joins: 1, ends: 1, stops: 1}, 6, chances{joins: 1, ends: 1, stops: 1}},
-		{"two stop", func() Plan { return small(2, 0) }, chances{crashes: 1, stops: 2}, 5, chances{stops: 1}},
-		{"two reload", func() Plan { return small(2, 0) }, chances{reloads: 1}, 0, chances{crashes: 1, reloads: 2}},
-		{"two surge", func() Plan { return small(2, 1) }, chances{reloads: 1}, 0, chances{crashes: 1, failures: 1, reloads: 1}},
-		{"two surge and stop", func() Plan { return small(2, 1) }, chances{crashes: 1, reloads: 1, stops: 1}, 5, chances{reloads: 1, stops: 1}},
-		{"two surge by word", func() Plan { return saying(small(2, 1)) }, chances{crashes: 1, reloads: 1}, 6, chances{reloads: 1}},
-		{"two scale and end", func() Plan { return small(2, 0) }, chances{crashes: 1, ends: 1, downs: 1, ups: 1}, 6, chances{crashes: 1, ends: 1, downs: 1, ups: 1}},
-		{"two fail and scale", func() Plan { return fragile(small(2, 0)) }, chances{crashes: 1, downs: 1}, 6, chances{crashes: 2, downs: 1}},
-		{"one is not ready and goes", func() Plan { return saying(fragile(small(2, 0))) }, chances{downs: 1, failures: 1}, 6, chances{downs: 1, failures: 1}},
+		{"one stops", func() Plan { return small(1, 0) }, chances{stops: 1}, false, 0, chances{crashes: 1, stops: 2}},
+		{"one crashes", func() Plan { return small(1, 0) }, chances{crashes: 1, failures: 1, stops: 1}, false, 7, chances{crashes: 1, failures: 1, stops: 1}},
+		{"one drains", func() Plan { return draining(small(1, 0)) }, chances{crashes: 1, stops: 3}, false, 5, chances{stops: 3}},
+		{"one reloads", func() Plan { return small(1, 1) }, chances{reloads: 2}, false, 0, chances{reloads: 2, stops: 1}},
+		{"one is prepared", func() Plan { return prepared(small(1, 0)) }, chances{hooks: 1, failures: 1, stops: 2}, false, 5, chances{hooks: 1, stops: 1}},
+		{"one is told of", func() Plan { return telling(small(1, 0)) }, chances{hooks: 1, failures: 1, crashes: 2, stops: 1}, false, 6, chances{crashes: 1, stops: 1}},
+		{"one is probed", func() Plan { return probed(small(1, 0)) }, chances{noes: 2, stops: 1}, false, 7, chances{noes: 1, stops: 1}},
+		{"one is probed by a command", func() Plan { return probedByCommand(small(1, 0)) }, chances{hooks: 1, crashes: 1, stops: 1}, false, 7, chances{hooks: 1, stops: 1}},
+		{"one hangs", func() Plan { return probedAlive(small(1, 0)) }, chances{noes: 3}, false, 11, chances{noes: 3, reloads: 1}},
+		{"two hang", func() Plan { return probedAlive(small(2, 0)) }, chances{noes: 3}, false, 9, chances{noes: 3}},
+		{"one litters", func() Plan { return small(1, 0) }, chances{litters: 1, reloads: 1}, false, 0, chances{litters: 2, reloads: 1}},
+		{"one litters and goes", func() Plan { return small(2, 0) }, chances{litters: 1, downs: 1, ups: 1}, true, 6, chances{litters: 1, downs: 1, ups: 1}},
+		{"one litters, which is kept", func() Plan { return keeping(small(1, 0)) }, chances{litters: 1, crashes: 1, reloads: 1}, false, 7, chances{litters: 2, reloads: 1}},
+		{"others register", func() Plan { return listed(small(1, 0)) }, chances{joins: 1, ends: 1, stops: 1}, false, 6, chances{joins: 1, ends: 1, stops: 1}},
+		{"two stop", func() Plan { return small(2, 0) }, chances{crashes: 1, stops: 2}, false, 5, chances{stops: 1}},
+		{"two reload", func() Plan { return small(2, 0) }, chances{reloads: 1}, false, 0, chances{crashes: 1, reloads: 2}},
+		{"two surge", func() Plan { return small(2, 1) }, chances{crashes: 1, reloads: 1}, true, 0, chances{crashes: 1, failures: 1, reloads: 2}},
+		{"two surge and stop", func() Plan { return small(2, 1) }, chances{crashes: 1, reloads: 1, stops: 1}, true, 5, chances{reloads: 1, stops: 1}},
+		{"two surge by word", func() Plan { return saying(small(2, 1)) }, chances{crashes: 1, reloads: 1}, false, 5, chances{reloads: 1}},
+		{"two scale and end", func() Plan { return small(2, 0) }, chances{crashes: 1, ends: 1, downs: 1, ups: 1}, false, 5, chances{crashes: 1, ends: 1, downs: 1, ups: 1}},
+		{"two scale in a reload", func() Plan { return small(2, 1) }, chances{downs: 1, ups: 1, reloads: 1}, true, 6, chances{downs: 1, ups: 1, reloads: 1}},
+		{"two fail and scale", func() Plan { return fragile(small(2, 0)) }, chances{crashes: 1, downs: 1}, false, 6, chances{crashes: 2, downs: 1}},
+		{"one is not ready and goes", func() Plan { return saying(fragile(small(2, 0))) }, chances{downs: 1, failures: 1}, false, 5, chances{downs: 1, failures: 1}},
 	}
 }
 
