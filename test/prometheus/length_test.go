@@ -53,7 +53,7 @@ func TestPrometheusAgreesWithTheBooksHoweverLongItTakes(t *testing.T) {
 	took := time.Since(began)
 	p.scraped(2)
 
-	at, ok := p.value("timestamp(up == 1)")
+	at, ok := p.value("timestamp(up) and up == 1")
 	if !ok {
 		t.Fatal("brood is not scraped any more")
 	}
