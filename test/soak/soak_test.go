@@ -68,6 +68,9 @@ func TestNothingIsLostAndNothingGrows(t *testing.T) {
 		t.Errorf("it never became quiet")
 	}
 	r.b.Stop(t, 0)
+	if !harness.Within(patience, func() bool { return o.hasHeardOf(r.b.PID) }) { // and so of all before
+		t.Fatal("the observer has not heard of brood's end")
+	}
 	ends := o.of(r.b.PID)
 	if o.lost > 0 {
 		t.Fatalf("the observer itself has lost events, %d times", o.lost)
