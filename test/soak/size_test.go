@@ -59,10 +59,14 @@ func (r *run) rest() size {
 			min(least.rss, s.rss), min(least.series, s.series),
 		}
 	}
+	return least
+}
+
+// wake ends a rest.
+func (r *run) wake() {
 	if err := os.Remove(r.resting); err != nil {
 		r.t.Fatal(err)
 	}
-	return least
 }
 
 // isQuiet reports whether all workers are up and nobody else is there.

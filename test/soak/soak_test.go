@@ -57,11 +57,13 @@ func TestNothingIsLostAndNothingGrows(t *testing.T) {
 	o := observe(t)
 	final := filepath.Join(t.TempDir(), "final.prom")
 	r := begin(t, final)
-	r.verb("scale", strconv.Itoa(most)) // each slot has its series from here on
-	r.b.WaitRunning(most)
+	r.rest()
+	r.verb("reload") // each slot has an end behind it then, and all its series
+	r.wake()
 	// A fifth of the time is for warming up.
 	r.work(time.Now().Add(length() / 5))
 	before := r.rest()
+	r.wake()
 	r.work(time.Now().Add(length() * 4 / 5))
 	r.wantNoGrowth(before, r.rest())
 	if !harness.Within(patience, r.isQuiet) {
