@@ -184,6 +184,10 @@ func (e *Engine) takeOver(s *slot) {
 	e.clearOwnDue(s) // it was the predecessor's
 	s.leaving, s.worker, s.successor = s.worker, s.successor, nil
 	s.leaving.replaced = true
+	if s.state != SlotReady { // its predecessor was on its way out
+		e.become(s, SlotStarting)
+		e.become(s, SlotReady)
+	}
 	e.system.WritePIDFile(s.worker.ref)
 	e.touch(s)
 	e.tellToEnd(s.leaving, "its successor is ready")

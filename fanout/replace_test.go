@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/brood-init/brood/reaper"
@@ -603,4 +604,32 @@ func TestASurplusServesUntilThoseThatAreWantedDo(t *testing.T) {
 		}
 		w.send(syscall.SIGTERM)
 	})
+}
+
+// A slot whose worker is on its way out when its successor gets ready is ready.
+func TestTheSuccessorOfAWorkerOnItsWayOutMakesTheSlotReady(t *testing.T) {
+	old, next := Ref{KindWorker, 2, 1}, Ref{KindWorker, 2, 2}
+	for name, leave := range map[string]func(*model){
+		"it says so": func(m *model) { m.engine.handle(Notified{Ref: old, Stopping: true}) },
+		"it was scaled away and is wanted again": func(m *model) {
+			m.happen(choice{do: "down"})
+			m.happen(choice{do: "up"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, small(2, 1), chances{reloads: 1, downs: 1, ups: 1}, false)
+				m.settle()
+				m.happen(choice{do: "reload"})
+				leave(m)
+				m.happen(choice{do: "started", Ref: next})
+				for range 3 {
+					m.happen(choice{do: "time"})
+				}
+				if s := m.engine.slots.get(2); s.state != SlotReady || s.worker.ref != next || len(m.broken) > 0 {
+					t.Errorf("the slot is %s with %v, %v", s.state, s.worker.ref, m.broken)
+				}
+			})
+		})
+	}
 }

@@ -17,7 +17,16 @@ type walk struct {
 	left  chances
 	ready bool    // it begins when all workers are
 	depth int     // where it ends; 0 is not before all states were seen
-	more  chances // instead of left with BROOD_TEST_FULL, and no depth
+	more  chances // instead of left when it is longer, without a depth; none is a greater depth
+}
+
+func (x walk) longer() walk {
+	if x.more == (chances{}) {
+		x.depth += 3
+		return x
+	}
+	x.left, x.depth = x.more, 0
+	return x
 }
 
 // node is a state, and how it was reached first.
