@@ -180,7 +180,7 @@ func TestStatusListsRegisteredProcesses(t *testing.T) {
 func TestNoWorkerIsCalledLeftBehindThatHasBeenKilled(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		file := filepath.Join(t.TempDir(), "file")
-		b := m.Start(t, "--stop-timeout", "2", "-n2", "--finish", "true", "--", "worker", "ignore", file, "TERM")
+		b := m.Start(t, "--stop-timeout", killing.String(), "-n2", "--finish", "true", "--", "worker", "ignore", file, "TERM")
 		harness.Until(t, "both ignore", func() bool { return strings.Count(harness.Content(file), "ignores") == 2 })
 		b.Stop(t, 137)
 		if n := b.Stderr.Count("left behind"); n != 0 {

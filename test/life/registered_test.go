@@ -51,7 +51,7 @@ func TestARegisteredProcessThatIgnoresTheStopIsKilled(t *testing.T) {
 	harness.Both(t, func(t *testing.T, m harness.Mode) {
 		file := filepath.Join(t.TempDir(), "file")
 		b := m.StartWith(t, harness.Options{
-			Args: []string{"-n1", "--stop-timeout=1s", "--", "sh", "-c", "setsid -f worker register 77 $F 1h; exec sleep 300"},
+			Args: []string{"-n1", "--stop-timeout=" + killing.String(), "--", "sh", "-c", "setsid -f worker register 77 $F 1h; exec sleep 300"},
 			Env:  []string{"F=" + file},
 		})
 		harness.File(t, file)
