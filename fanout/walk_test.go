@@ -20,6 +20,8 @@ type walk struct {
 	more  chances // instead of left when it is longer, without a depth; none is a greater depth
 }
 
+// longer is the walk for who has time. One whose worker may start again and again,
+// each time as another one, has no end.
 func (x walk) longer() walk {
 	if x.more == (chances{}) {
 		x.depth += 3
