@@ -304,6 +304,33 @@ func TestManyWatchersKeepNobodyOut(t *testing.T) {
 	<-ended
 }
 
+func TestTidyTakesAwayOnlyASocketThatNobodyListensOn(t *testing.T) {
+	dir := t.TempDir()
+	used, stale, file := filepath.Join(dir, "used"), filepath.Join(dir, "stale"), filepath.Join(dir, "file")
+	for _, path := range []string{used, stale} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		defer l.Close()
+		if path == stale {
+			_ = l.Close()
+		}
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{used, stale, file, filepath.Join(dir, "nothing")} {
+		control.Tidy(path)
+	}
+	for path, stays := range map[string]bool{used: true, stale: false, file: true} {
+		if _, err := os.Lstat(path); (err == nil) != stays {
+			t.Errorf("%s: %v, and it should stay: %v", filepath.Base(path), err, stays)
+		}
+	}
+}
+
 func TestASocketInTheWay(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "stale.sock")

@@ -94,6 +94,14 @@ func Listen(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
+// Tidy removes the socket that a killed brood has left, before Listen would: one
+// that nobody listens on. What else is there is left to Listen to complain of.
+func Tidy(path string) {
+	if _, err := os.Lstat(path); err == nil {
+		_ = removeStale(path)
+	}
+}
+
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != os.ModeSocket {

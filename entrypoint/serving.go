@@ -56,7 +56,11 @@ func newWindow(cfg *Config, log *logSink, pattern string, count cgroup.Decision)
 	w.page = w.newPage()
 	path, explicit := cfg.controlPath(pattern)
 	w.socket = path
-	if explicit && path != "" {
+	switch {
+	case path == "":
+	case !explicit:
+		control.Tidy(path) // a brood that leaves at once never listens
+	default:
 		l, err := control.Listen(path)
 		if err != nil {
 			return nil, &UsageError{Setting: cfg.name(&cfg.Control), Value: path, Remedy: err.Error()}
