@@ -75,22 +75,29 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
+// hang starts what is held up, and returns when that is so. What Start says comes on
+// the channel.
+func (h execHold) hang(in *harness) <-chan error {
+	hung := make(chan error, 1)
+	go func() {
+		hung <- in.Start(reaper.Spec{
+			Path: h.path, Args: []string{"slow"}, Stdout: 1, Stderr: 2,
+			Exited: func(x reaper.Exit) { in.exits <- x },
+		})
+	}()
+	in.eventually("the exec hangs", func() bool {
+		poll := []unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, 0)
+		return err == nil && n == 1
+	})
+	return hung
+}
+
 func TestAHangingStartDelaysNoExitOfAnother(t *testing.T) {
 	hold := newExecHold(t)
 	h := newHarness(t)
 	quick := h.run("(exit 9) & read x < " + fifo(t)) // blocks until it is killed
-	hung := make(chan error, 1)
-	go func() {
-		hung <- h.Start(reaper.Spec{
-			Path: hold.path, Args: []string{"slow"}, Stdout: 1, Stderr: 2,
-			Exited: func(x reaper.Exit) { h.exits <- x },
-		})
-	}()
-	h.eventually("the exec hangs", func() bool {
-		poll := []unix.PollFd{{Fd: int32(hold.fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll, 0)
-		return err == nil && n == 1
-	})
+	hung := hold.hang(h)
 	if err := quick.SignalGroup(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -125,18 +132,7 @@ func TestAHangingStartLeavesNoOrphanAZombie(t *testing.T) {
 	if x := h.next(); x.PID != parent.PID() || !x.GroupAlive {
 		t.Fatalf("got the exit of %d: %+v", x.PID, x)
 	}
-	hung := make(chan error, 1)
-	go func() {
-		hung <- h.Start(reaper.Spec{
-			Path: hold.path, Args: []string{"slow"}, Stdout: 1, Stderr: 2,
-			Exited: func(x reaper.Exit) { h.exits <- x },
-		})
-	}()
-	h.eventually("the exec hangs", func() bool {
-		poll := []unix.PollFd{{Fd: int32(hold.fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll, 0)
-		return err == nil && n == 1
-	})
+	hung := hold.hang(h)
 	if err := os.WriteFile(gate, []byte("x\n"), 0); err != nil {
 		t.Fatal(err)
 	}
